@@ -1,0 +1,51 @@
+# Needs Python 3.11+ and make, nothing else. PYTHON=python3.12 make install picks another interpreter.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test lint format lock clean
+
+help:  ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/installed  ## Make .venv/ with the locked packages and the `grace` and `dagster` commands
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "grace_assets needs Python 3.11 or newer"'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
+demo: install  ## 90 days of sample missions through the whole loop, and the last brief
+	$(BIN)/grace demo
+
+dev: install  ## The Dagster UI with its daemon, on http://127.0.0.1:3000
+	$(BIN)/grace dev
+
+test: $(VENV)/installed-dev  ## Run the tests
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/installed-dev  ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/installed-dev  ## Apply style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(VENV)/installed  ## Resolve the locked sets anew (needs uv on the PATH)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --upgrade \
+	  --extra build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header \
+	  --extra build --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## Remove the environment and caches; data/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .tmp_dagster_home_* dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
