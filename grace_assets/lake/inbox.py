@@ -1,0 +1,204 @@
+"""The inbox folder: finding what was dropped, reading on where reading stopped.
+
+`inbox/*.jsonl` holds mission events and may grow: it is read up to its last newline, and read on
+from there. `inbox/kpis/` holds sample files. A file that has been quiet for a while is moved to
+`archive/`, so that a look at the inbox costs what is new and not what was ever there. Names that
+begin with a dot or end in `.tmp` are somebody's unfinished business and left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+from zoneinfo import ZoneInfo
+
+from grace_assets.core.events import day_of
+from grace_assets.lake import sample_files
+from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
+from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
+from grace_assets.lake.tables import sync_folder
+
+QUIET_SECONDS = 60.0
+"""A file unchanged for so long is complete: its torn tail is judged and the file archived."""
+SETTLE_SECONDS = 2.0
+"""A sample file unchanged for so long is whole: Parquet and CSV have no other end mark."""
+BATCH_LINES = 20_000
+LOOK_BACK = 200
+"""Archived files looked at again each time, for a writer that still held one open."""
+
+
+@dataclass
+class Intake:
+    """What a look at the inbox, or a command, took in."""
+
+    missions: Counts = field(default_factory=Counts)
+    samples: SampleCounts = field(default_factory=SampleCounts)
+    bad_samples: int = 0
+    files: int = 0
+
+
+class Inbox:
+    def __init__(self, root: Path, zone: ZoneInfo, landing: Landing, reach_seconds: float) -> None:
+        self.folder = root / "inbox"
+        self._archive = root / "archive"
+        self._zone = zone
+        self._landing = landing
+        self._store = SampleStore(root)
+        self._reach = reach_seconds
+        (self.folder / "kpis").mkdir(parents=True, exist_ok=True)
+
+    def take(self, now: datetime, budget_seconds: float = 30.0) -> Intake:
+        """Take what is new, oldest file first, until nothing is left or the budget is spent."""
+        intake = Intake()
+        deadline = time.monotonic() + budget_seconds
+        for path in self._files(self.folder, (".jsonl",)):
+            if time.monotonic() > deadline:
+                return intake
+            quiet = now.timestamp() - path.stat().st_mtime >= QUIET_SECONDS
+            self._take_missions(path, intake, whole=quiet)
+            if quiet:
+                self._move_away(path)
+        for path in self._files(self.folder / "kpis", (".jsonl", ".csv", ".parquet")):
+            if time.monotonic() > deadline:
+                return intake
+            if now.timestamp() - path.stat().st_mtime >= SETTLE_SECONDS:
+                self._take_samples(path, intake)
+        for name in self._landing.archived_last(LOOK_BACK):
+            if Path(name).exists():
+                self._take_missions(Path(name), intake, whole=False)
+        return intake
+
+    def take_file(self, path: Path) -> Counts:
+        """All lines of a mission file named by a person, the last one too; durable on return."""
+        counts = Counts()
+        with path.open("rb") as file:
+            for batch in _batches(file, 1):
+                counts += self._landing.add(str(path), batch, datetime.now(UTC))
+        return counts
+
+    def take_sample_file(self, path: Path) -> tuple[SampleCounts, list[Rejected]]:
+        """All samples of a file; durable on return. Raises `SampleFileError`."""
+        batch = sample_files.read_file(path)
+        now = datetime.now(UTC)
+        day = day_of(now, self._zone)
+        rejected = [
+            Rejected(now, day, str(path), bad.line, bad.field, bad.reason, bad.raw, kind="sample")
+            for bad in batch.rejected
+        ]
+        self._landing.reject(rejected)
+        return self._store.add(batch.rows, self._note_samples), rejected
+
+    def _note_samples(self, touched: list[Touched]) -> None:
+        self._landing.note_samples(
+            [(span.domain_id, span.first, span.last) for span in touched], self._reach
+        )
+
+    def _files(self, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+        with os.scandir(folder) as entries:
+            found = [
+                (entry.stat().st_mtime, entry.path)
+                for entry in entries
+                if entry.name.endswith(suffixes)
+                and not entry.name.startswith(".")
+                and entry.is_file(follow_symlinks=False)
+            ]
+        return [Path(path) for _, path in sorted(found)]
+
+    def _take_missions(self, path: Path, intake: Intake, *, whole: bool) -> None:
+        """Read a file on from where it was left; `whole` takes a last line without newline too."""
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            position = self._resume(path, status, file)
+            file.seek(position.offset)
+            offset, line, digest = position.offset, position.line, position.prefix
+            for batch in _batches(file, line + 1):
+                taken = [entry for entry in batch if entry.raw.endswith(b"\n") or whole]
+                if not taken:
+                    break
+                offset += sum(len(entry.raw) for entry in taken)
+                line = taken[-1].number
+                digest = _digest(file, offset)
+                intake.missions += self._landing.add(
+                    path.name,
+                    taken,
+                    datetime.now(UTC),
+                    FilePosition(str(path), status.st_dev, status.st_ino, offset, line, digest),
+                )
+                intake.files += 1
+
+    def _resume(self, path: Path, status: os.stat_result, file: BinaryIO) -> FilePosition:
+        """The place to read on: the old one if the bytes before it are still the same ones.
+
+        A file that was rewritten or shortened is read from its start: events known already
+        are duplicates, so nothing is taken twice and nothing is missed.
+        """
+        start = FilePosition(str(path), status.st_dev, status.st_ino, 0, 0, b"")
+        position = self._landing.position(str(path))
+        if position is None or status.st_size < position.offset:
+            return start
+        return position if _digest(file, position.offset) == position.prefix else start
+
+    def _take_samples(self, path: Path, intake: Intake) -> None:
+        """Take a sample file whole, then archive it; one that cannot be read is quarantined."""
+        try:
+            counts, rejected = self.take_sample_file(path)
+        except sample_files.SampleFileError as error:
+            now = datetime.now(UTC)
+            reason = str(error).removeprefix(f"{path}: ")
+            bad = Rejected(
+                now, day_of(now, self._zone), path.name, 0, None, reason, b"", kind="file"
+            )
+            self._landing.reject([bad])
+            intake.bad_samples += 1
+        else:
+            intake.bad_samples += len(rejected)
+            intake.samples.accepted += counts.accepted
+            intake.samples.duplicate += counts.duplicate
+            intake.samples.restated += counts.restated
+        intake.files += 1
+        self._move_away(path)
+
+    def _move_away(self, path: Path) -> None:
+        """Move a finished file out of the inbox; never over another one."""
+        target_folder = self._archive / path.parent.relative_to(self.folder.parent)
+        target_folder.mkdir(parents=True, exist_ok=True)
+        target = target_folder / path.name
+        if target.exists():
+            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+            target = target_folder / f"{path.stem}.{stamp}{path.suffix}"
+        # The landing follows first: after a crash between the two the file is still in the
+        # inbox and is read again, as duplicates.
+        self._landing.archive(str(path), str(target))
+        path.rename(target)
+        sync_folder(target_folder)
+
+
+def _batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:
+    """Lines with their newline, in batches, numbered on from `first_number`."""
+    batch: list[Line] = []
+    for number, raw in enumerate(iter(file.readline, b""), start=first_number):
+        batch.append(Line(number, raw))
+        if len(batch) == BATCH_LINES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _digest(file: BinaryIO, offset: int) -> bytes:
+    """A digest of the last bytes before `offset`; leaves the file where it was.
+
+    The last 4 KiB are enough to know a rewritten file, and cost the same for any size.
+    """
+    here = file.tell()
+    start = max(0, offset - 4096)
+    file.seek(start)
+    digest = blake2b(file.read(offset - start), digest_size=16).digest()
+    file.seek(here)
+    return digest

@@ -1,0 +1,400 @@
+"""The landing: where events are durable, known once, and remembered for good.
+
+One SQLite file (`state/landing.sqlite`, WAL, `synchronous=FULL`): every event ever accepted with
+its raw bytes (the audit trail), the current one of each mission, what was rejected and why, how
+far each file was read, and a journal of the days that changed. A method that returns has its
+data on disk. Tables are derived from here and can always be made anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from grace_assets.core.events import Accepted, EventError, MissionEvent, content_hash, day_of, parse
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS event (
+  seq INTEGER PRIMARY KEY, mission_id TEXT NOT NULL, revision INTEGER NOT NULL,
+  received_at INTEGER NOT NULL, origin TEXT NOT NULL, raw BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS mission (
+  mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
+  started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
+  revision INTEGER NOT NULL, content_hash BLOB NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS mission_by_day ON mission (day);
+CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
+CREATE TABLE IF NOT EXISTS rejected (
+  seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, day TEXT NOT NULL, origin TEXT NOT NULL,
+  line INTEGER NOT NULL, field TEXT, reason TEXT NOT NULL, raw BLOB NOT NULL, kind TEXT NOT NULL,
+  replayed_at INTEGER);
+CREATE INDEX IF NOT EXISTS rejected_by_day ON rejected (day);
+CREATE TABLE IF NOT EXISTS change (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, cause TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS file (
+  path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
+  line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
+CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One raw line (or array element) of an input, numbered from 1."""
+
+    number: int
+    raw: bytes
+
+
+@dataclass(frozen=True)
+class Rejected:
+    received_at: datetime
+    day: str
+    origin: str
+    line: int
+    field: str | None
+    reason: str
+    raw: bytes
+    seq: int = 0
+    kind: str = "event"
+
+
+@dataclass
+class Counts:
+    """What became of the lines of an input; the four add up to the lines received."""
+
+    accepted: int = 0
+    duplicate: int = 0
+    corrected: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.accepted + other.accepted,
+            self.duplicate + other.duplicate,
+            self.corrected + other.corrected,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(frozen=True)
+class FilePosition:
+    """How far a file was read. `prefix` is a digest of the bytes before `offset`."""
+
+    path: str
+    device: int
+    inode: int
+    offset: int
+    line: int
+    prefix: bytes
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since the epoch; exact, where `timestamp()` rounds."""
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def moment(value: int) -> datetime:
+    return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
+
+
+class Landing:
+    """The landing of one data directory. Safe for several processes on one machine."""
+
+    def __init__(self, root: Path, zone: ZoneInfo) -> None:
+        folder = root / "state"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._zone = zone
+        self._db = sqlite3.connect(
+            folder / "landing.sqlite", timeout=60, isolation_level=None, check_same_thread=False
+        )
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        with self._transaction():
+            for statement in _SCHEMA.split(";\n"):
+                self._db.execute(statement)
+        self._follow_timezone()
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- events in ---------------------------------------------------------------------------
+
+    def add(
+        self,
+        origin: str,
+        lines: Sequence[Line],
+        received_at: datetime,
+        position: FilePosition | None = None,
+    ) -> Counts:
+        """Take lines of one input, in order, in one transaction; blank lines are passed over.
+
+        `position` is committed with them, so a file is read on from exactly where it stopped.
+        """
+        received_day = day_of(received_at, self._zone)
+        counts = Counts()
+        events: list[tuple[Line, MissionEvent, bytes]] = []
+        for line in lines:
+            if not line.raw.strip():
+                continue
+            try:
+                event = parse(line.raw, received_at)
+            except EventError as error:
+                counts.rejected.append(
+                    Rejected(
+                        received_at,
+                        received_day,
+                        origin,
+                        line.number,
+                        error.field,
+                        error.reason,
+                        line.raw,
+                    )
+                )
+            else:
+                events.append((line, event, content_hash(event)))
+        with self._transaction():
+            self._store_events(origin, events, received_at, counts)
+            self._store_rejected(counts.rejected)
+            if position is not None:
+                self._store_position(position)
+        return counts
+
+    def _store_events(
+        self,
+        origin: str,
+        events: Sequence[tuple[Line, MissionEvent, bytes]],
+        received_at: datetime,
+        counts: Counts,
+    ) -> None:
+        known = self._known([event.mission_id for _, event, _ in events])
+        seq = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
+        received = micros(received_at)
+        trail, missions, days = [], {}, set()
+        for line, event, digest in events:
+            earlier = known.get(event.mission_id)
+            if earlier and earlier[2] == digest:
+                counts.duplicate += 1
+                continue
+            day = day_of(event.completed_at, self._zone)
+            revision = earlier[1] + 1 if earlier else 1
+            if earlier:
+                counts.corrected += 1
+                days.add(earlier[0])
+            else:
+                counts.accepted += 1
+            days.add(day)
+            known[event.mission_id] = (day, revision, digest)
+            seq += 1
+            trail.append(
+                (seq, event.mission_id, revision, received, f"{origin}:{line.number}", line.raw)
+            )
+            missions[event.mission_id] = (
+                event.mission_id,
+                day,
+                event.domain_id,
+                micros(event.started_at),
+                micros(event.completed_at),
+                revision,
+                digest,
+                seq,
+            )
+        self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?)", trail)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO mission VALUES (?,?,?,?,?,?,?,?)", missions.values()
+        )
+        self._note_changes(days, "event")
+
+    def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, bytes]]:
+        known = {}
+        for start in range(0, len(mission_ids), 500):
+            ids = mission_ids[start : start + 500]
+            marks = ",".join("?" * len(ids))
+            found = self._db.execute(
+                "SELECT mission_id, day, revision, content_hash FROM mission "
+                f"WHERE mission_id IN ({marks})",
+                ids,
+            )
+            known.update({row[0]: row[1:] for row in found})
+        return known
+
+    def _store_rejected(self, rejected: Sequence[Rejected]) -> None:
+        self._db.executemany(
+            "INSERT INTO rejected (received_at, day, origin, line, field, reason, raw, kind) "
+            "VALUES (?,?,?,?,?,?,?,?)",
+            [
+                (micros(r.received_at), r.day, r.origin, r.line, r.field, r.reason, r.raw, r.kind)
+                for r in rejected
+            ],
+        )
+        self._note_changes({r.day for r in rejected}, "rejected")
+
+    def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Keep lines that something other than the event parser refused."""
+        with self._transaction():
+            self._store_rejected(rejected)
+
+    # -- what the tables are made of -----------------------------------------------------------
+
+    def events(self, days: Sequence[str]) -> list[Accepted]:
+        """The current events of `days`, by day and completion."""
+        rows = self._db.execute(
+            "SELECT mission.day, raw, received_at, event.revision, origin "
+            "FROM mission JOIN event USING (seq) WHERE day BETWEEN ? AND ? "
+            "ORDER BY day, completed_at, mission.mission_id",
+            (min(days), max(days)),
+        )
+        wanted = set(days)
+        return [
+            Accepted(day, raw, moment(received_at), revision, origin)
+            for day, raw, received_at, revision, origin in rows
+            if day in wanted
+        ]
+
+    def rejected(
+        self, days: Sequence[str] | None = None, *, waiting_only: bool = False
+    ) -> list[Rejected]:
+        """Quarantined lines, oldest first; `waiting_only` leaves out those replayed since."""
+        rows = self._db.execute(
+            "SELECT received_at, day, origin, line, field, reason, raw, seq, kind, replayed_at "
+            "FROM rejected ORDER BY seq"
+        )
+        return [
+            Rejected(moment(row[0]), *row[1:9])
+            for row in rows
+            if (days is None or row[1] in days) and not (waiting_only and row[9])
+        ]
+
+    def mark_replayed(self, seqs: Sequence[int], at: datetime) -> None:
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE rejected SET replayed_at = ? WHERE seq = ?",
+                [(micros(at), seq) for seq in seqs],
+            )
+
+    # -- the journal of changed days ------------------------------------------------------------
+
+    def _note_changes(self, days: Iterable[str], cause: str) -> None:
+        self._db.executemany(
+            "INSERT INTO change (day, cause) VALUES (?, ?)", [(day, cause) for day in sorted(days)]
+        )
+
+    def note_samples(
+        self, spans: Sequence[tuple[str, datetime, datetime]], reach_seconds: float
+    ) -> None:
+        """Note the days of missions whose windows touch new samples.
+
+        Spans are (domain, first, last); `reach_seconds` is how far a window may lie from its
+        mission.
+        """
+        margin = int(reach_seconds * 1_000_000)
+        days: set[str] = set()
+        with self._transaction():
+            for domain_id, first, last in spans:
+                found = self._db.execute(
+                    "SELECT DISTINCT day FROM mission "
+                    "WHERE domain_id = ? AND completed_at >= ? AND started_at <= ?",
+                    (domain_id, micros(first) - margin, micros(last) + margin),
+                )
+                days.update(row[0] for row in found)
+            self._note_changes(days, "samples")
+
+    def changed_days(self, after: int) -> tuple[int, dict[str, int]]:
+        """The latest entry of the journal, and the days changed after entry `after`.
+
+        Each day maps to its own latest entry: a name for this state of the day.
+        """
+        rows = self._db.execute(
+            "SELECT day, max(seq) FROM change WHERE seq > ? GROUP BY day ORDER BY day", (after,)
+        ).fetchall()
+        return max((seq for _, seq in rows), default=after), dict(rows)
+
+    # -- verdicts that wait for their windows ------------------------------------------------------
+
+    def set_rejudge(self, days: Sequence[str], due: dict[str, datetime]) -> None:
+        """Remember when the verdicts of `days` can next change; a day without one waits no more."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM rejudge WHERE day = ?", [(day,) for day in days])
+            self._db.executemany(
+                "INSERT INTO rejudge VALUES (?, ?)", [(day, micros(at)) for day, at in due.items()]
+            )
+
+    def due_rejudge(self, now: datetime) -> dict[str, datetime]:
+        rows = self._db.execute(
+            "SELECT day, due_at FROM rejudge WHERE due_at <= ? ORDER BY day", (micros(now),)
+        )
+        return {day: moment(due_at) for day, due_at in rows}
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def position(self, path: str) -> FilePosition | None:
+        row = self._db.execute(
+            "SELECT path, device, inode, offset, line, prefix FROM file WHERE path = ?", (path,)
+        ).fetchone()
+        return FilePosition(*row) if row else None
+
+    def _store_position(self, p: FilePosition) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?,NULL)",
+            (p.path, p.device, p.inode, p.offset, p.line, p.prefix),
+        )
+
+    def store_position(self, position: FilePosition) -> None:
+        with self._transaction():
+            self._store_position(position)
+
+    def archive(self, path: str, archived_as: str) -> None:
+        """Follow a file that was moved out of the inbox."""
+        with self._transaction():
+            self._db.execute("DELETE FROM file WHERE path = ?", (archived_as,))
+            self._db.execute(
+                "UPDATE file SET path = ?, archived = "
+                "(SELECT coalesce(max(archived), 0) + 1 FROM file) WHERE path = ?",
+                (archived_as, path),
+            )
+
+    def archived_last(self, limit: int) -> list[str]:
+        rows = self._db.execute(
+            "SELECT path FROM file WHERE archived IS NOT NULL ORDER BY archived DESC LIMIT ?",
+            (limit,),
+        )
+        return [row[0] for row in rows]
+
+    # -- the time zone -------------------------------------------------------------------------
+
+    def _follow_timezone(self) -> None:
+        """Move missions to their days anew when `GRACE_TIMEZONE` has changed."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = 'timezone'").fetchone()
+        if row and row[0] == self._zone.key:
+            return
+        with self._transaction():
+            moved = [
+                (day_of(moment(completed_at), self._zone), mission_id, day)
+                for mission_id, day, completed_at in self._db.execute(
+                    "SELECT mission_id, day, completed_at FROM mission"
+                )
+            ]
+            moved = [(new, mission_id, old) for new, mission_id, old in moved if new != old]
+            self._db.executemany(
+                "UPDATE mission SET day = ? WHERE mission_id = ?", [m[:2] for m in moved]
+            )
+            self._note_changes({m[0] for m in moved} | {m[2] for m in moved}, "timezone")
+            self._db.execute(
+                "INSERT OR REPLACE INTO setting VALUES ('timezone', ?)", (self._zone.key,)
+            )

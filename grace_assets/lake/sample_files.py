@@ -1,0 +1,235 @@
+"""Reading KPI sample files: Parquet, CSV and JSONL, validated line by line.
+
+Where the samples are kept is the business of `samples`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+import pyarrow.parquet as pq
+
+from grace_assets.core.events import EventError, valid_domain
+from grace_assets.lake.landing import Line
+from grace_assets.lake.samples import SCHEMA
+
+NAME_MAX_LENGTH = 200
+_OFFSET = r"(?i)^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+class SampleFileError(ValueError):
+    """A sample file that cannot be read at all; the message names the file and why."""
+
+
+class _Sample(msgspec.Struct):
+    source: str
+    domain_id: str
+    metric: str
+    timestamp: str
+    value: float
+
+
+_DECODER = msgspec.json.Decoder(_Sample)
+
+
+@dataclass(frozen=True)
+class BadSample:
+    line: int
+    field: str | None
+    reason: str
+    raw: bytes
+
+
+@dataclass
+class SampleBatch:
+    """Samples in the order received, and the lines that are none."""
+
+    rows: pa.Table
+    rejected: list[BadSample] = field(default_factory=list)
+
+
+def read_file(path: Path) -> SampleBatch:
+    """Samples of a `.parquet`, `.csv` or `.jsonl` file, validated line by line."""
+    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise SampleFileError(f"{path}: KPI samples come as .parquet, .csv or .jsonl")
+    try:
+        return reader(path)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise SampleFileError(f"{path}: {error}") from error
+
+
+def _read_parquet(path: Path) -> SampleBatch:
+    rows = pq.ParquetFile(path).read()
+    _require_columns(path, rows.column_names)
+    rows = rows.select(SCHEMA.names)
+    kind = rows.schema.field("timestamp").type
+    if not pa.types.is_timestamp(kind) or kind.tz is None:
+        raise SampleFileError(f"{path}: timestamp: must be a timestamp with a time zone")
+    rows = rows.set_column(3, "timestamp", rows["timestamp"].cast(SCHEMA.field("timestamp").type))
+    text = [rows[name].cast(pa.string()) for name in ("source", "domain_id", "metric")]
+    value = rows["value"].cast(pa.float64())
+    lines = np.arange(1, rows.num_rows + 1)
+    raw = [name.combine_chunks() for name in text]
+    return _validate(
+        lines,
+        dict(zip(SCHEMA.names, [*text, rows["timestamp"], value], strict=True)),
+        lambda i: f"{raw[0][i]},{raw[1][i]},{raw[2][i]},{rows['timestamp'][i]},{value[i]}".encode(),
+    )
+
+
+def _read_csv(path: Path) -> SampleBatch:
+    ragged: list[tuple[int, str]] = []
+
+    def keep(row: pv.InvalidRow) -> str:
+        ragged.append((row.number, row.text))
+        return "skip"
+
+    rows = pv.read_csv(
+        path,
+        # One thread: only then does Arrow know the number of a ragged line.
+        read_options=pv.ReadOptions(use_threads=False),
+        parse_options=pv.ParseOptions(invalid_row_handler=keep),
+        convert_options=pv.ConvertOptions(
+            column_types={name: pa.string() for name in SCHEMA.names},
+            strings_can_be_null=False,
+        ),
+    )
+    _require_columns(path, rows.column_names)
+    skipped = {number for number, _ in ragged}
+    lines = np.array(
+        [n for n in range(2, rows.num_rows + len(skipped) + 2) if n not in skipped], dtype=np.int64
+    )
+    batch = _validate(lines, _from_text(rows), lambda i: _csv_line(rows, i))
+    batch.rejected += [
+        BadSample(number, None, "has another number of fields than the header", text.encode())
+        for number, text in ragged
+    ]
+    return batch
+
+
+def _csv_line(rows: pa.Table, index: int) -> bytes:
+    return ",".join(str(rows[name][index]) for name in rows.column_names).encode()
+
+
+def _read_jsonl(path: Path) -> SampleBatch:
+    lines = [
+        Line(number, raw) for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
+    ]
+    return read_lines(lines)
+
+
+def read_lines(lines: Sequence[Line]) -> SampleBatch:
+    """Samples of JSON lines; blank ones are passed over."""
+    good: list[Line] = []
+    samples: list[_Sample] = []
+    rejected: list[BadSample] = []
+    for line in lines:
+        if not line.raw.strip():
+            continue
+        try:
+            samples.append(_DECODER.decode(line.raw))
+            good.append(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            rejected.append(BadSample(line.number, None, str(error), line.raw))
+    rows = pa.table({name: [getattr(s, name) for s in samples] for name in SCHEMA.names})
+    columns = _from_text(
+        rows.cast(pa.schema([(name, _text_or_value(name)) for name in rows.column_names]))
+    )
+    batch = _validate(
+        np.array([line.number for line in good], dtype=np.int64), columns, lambda i: good[i].raw
+    )
+    batch.rejected += rejected
+    return batch
+
+
+def _text_or_value(name: str) -> pa.DataType:
+    return pa.float64() if name == "value" else pa.string()
+
+
+def _require_columns(path: Path, names: Sequence[str]) -> None:
+    if missing := [name for name in SCHEMA.names if name not in names]:
+        raise SampleFileError(f"{path}: has no column {', '.join(missing)}")
+
+
+def _from_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Timestamps and values parsed from text; null where they are none."""
+    import pandas as pd  # half a second to import, needed here alone
+
+    text = rows["timestamp"]
+    proper = pc.match_substring_regex(text, _OFFSET)
+    stamps = pd.to_datetime(
+        pc.if_else(proper, text, None).to_pandas(), format="ISO8601", utc=True, errors="coerce"
+    )
+    value = rows["value"]
+    if pa.types.is_string(value.type):
+        value = pc.utf8_trim_whitespace(value)
+        numeric = pc.match_substring_regex(value, _NUMBER)
+        value = pc.if_else(numeric, value, None).cast(pa.float64())
+    return {
+        "source": rows["source"],
+        "domain_id": rows["domain_id"],
+        "metric": rows["metric"],
+        "timestamp": pa.chunked_array(
+            [pa.Array.from_pandas(stamps, type=SCHEMA.field("timestamp").type)]
+        ),
+        "value": value,
+    }
+
+
+def _validate(
+    lines: np.ndarray, columns: dict[str, pa.ChunkedArray], raw_of: Callable[[int], bytes]
+) -> SampleBatch:
+    """Split columns into valid samples and reasons, the first broken rule of a line counting."""
+    count = len(lines)
+    why: dict[int, tuple[str, str]] = {}
+    for name in ("source", "domain_id", "metric"):
+        columns[name], bad = _check_names(name, columns[name])
+        for index in bad:
+            why.setdefault(index, (name, bad[index]))
+    stamp_bad = columns["timestamp"].is_null().to_numpy()
+    value = columns["value"].to_numpy()
+    for index in np.flatnonzero(stamp_bad):
+        why.setdefault(int(index), ("timestamp", "is not an RFC 3339 time with an offset"))
+    for index in np.flatnonzero(~np.isfinite(value.astype(float))):
+        why.setdefault(int(index), ("value", "is not a finite number"))
+    keep = np.ones(count, dtype=bool)
+    keep[list(why)] = False
+    rows = pa.table([columns[f.name].cast(f.type) for f in SCHEMA], names=SCHEMA.names)
+    rejected = [
+        BadSample(int(lines[i]), field_name, reason, raw_of(i))
+        for i, (field_name, reason) in sorted(why.items())
+    ]
+    return SampleBatch(rows.filter(pa.array(keep)).cast(SCHEMA), rejected)
+
+
+def _check_names(column: str, values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[int, str]]:
+    """Names checked once per distinct value; returns them normalised, and the bad rows."""
+    encoded = pc.dictionary_encode(values.combine_chunks())
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    normal, faults = [], {}
+    for code, name in enumerate(encoded.dictionary.to_pylist()):
+        try:
+            if column != "domain_id" and not (
+                0 < len(name) <= NAME_MAX_LENGTH and name.isprintable()
+            ):
+                raise EventError(column, f"must be 1 to {NAME_MAX_LENGTH} printable characters")
+            normal.append(valid_domain(name) if column == "domain_id" else name)
+        except EventError as error:
+            normal.append(name)
+            faults[code] = error.reason
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    bad = {int(i): "is missing" for i in np.flatnonzero(codes < 0)}
+    for code, reason in faults.items():
+        bad.update({int(i): reason for i in np.flatnonzero(codes == code)})
+    return pa.chunked_array([pa.array(normal, pa.string()).take(encoded.indices)]), bad

@@ -1,0 +1,149 @@
+"""The store of KPI samples: one Parquet file a UTC day, `samples/date=YYYY-MM-DD/`.
+
+A sample is identified by source, domain, metric and timestamp: the same value again is a
+duplicate, another value a restatement, and the last received wins (CONTRACT section 2). Files
+are sorted by that identity, so windows are cut from them without sorting again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from grace_assets.lake.tables import Lake, write_atomically
+
+KEY = ("source", "domain_id", "metric", "timestamp")
+SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("domain_id", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("timestamp", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The span of a domain's samples that an input added or changed."""
+
+    domain_id: str
+    first: datetime
+    last: datetime
+
+
+@dataclass
+class SampleCounts:
+    accepted: int = 0
+    duplicate: int = 0
+    restated: int = 0
+
+
+class SampleStore:
+    """Samples under `root/samples/date=YYYY-MM-DD/` (UTC days)."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "samples"
+        self._lock = Lake(root).exclusive
+
+    def _path(self, day: str) -> Path:
+        return self._folder / f"date={day}" / "part-0.parquet"
+
+    def add(self, rows: pa.Table, before_write: Callable[[list[Touched]], None]) -> SampleCounts:
+        """Merge samples in the order received; on return they are on disk.
+
+        `before_write` hears what each day's file is about to gain. It comes first so that a
+        crash between the two can announce a change that did not happen, never hide one.
+        """
+        counts = SampleCounts()
+        if rows.num_rows == 0:
+            return counts
+        with self._lock("samples"):
+            days = pc.strftime(rows["timestamp"], format="%Y-%m-%d")
+            for day in sorted(pc.unique(days).to_pylist()):
+                self._merge_day(day, rows.filter(pc.equal(days, day)), counts, before_write)
+        return counts
+
+    def _merge_day(
+        self,
+        day: str,
+        arrived: pa.Table,
+        counts: SampleCounts,
+        before_write: Callable[[list[Touched]], None],
+    ) -> None:
+        path = self._path(day)
+        stored = pq.ParquetFile(path).read() if path.exists() else SCHEMA.empty_table()
+        merged = pa.concat_tables([stored.cast(SCHEMA), arrived]).combine_chunks()
+        order = pa.array(np.arange(merged.num_rows))
+        merged = merged.append_column("order", order)
+        merged = merged.take(
+            pc.sort_indices(merged, sort_keys=[(name, "ascending") for name in (*KEY, "order")])
+        )
+        same_key = _same_as_previous(merged, KEY)
+        same_value = same_key & _same_as_previous(merged, ("value",))
+        new = merged["order"].to_numpy() >= stored.num_rows
+        duplicate = new & same_value
+        restated = new & same_key & ~same_value
+        counts.duplicate += int(duplicate.sum())
+        counts.restated += int(restated.sum())
+        counts.accepted += int((new & ~same_key).sum())
+        changed = new & ~duplicate
+        if not changed.any():
+            return
+        last_of_key = np.r_[~same_key[1:], True]
+        before_write(_touched(merged.filter(pa.array(changed))))
+        write_atomically(path, merged.filter(pa.array(last_of_key)).drop_columns(["order"]))
+
+    def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
+        """Samples with first ≤ timestamp < last, sorted by identity, each once."""
+        parts = []
+        day = first.astimezone(UTC).date()
+        while day <= last.astimezone(UTC).date():
+            part = self._read_day(day, first, last, domains)
+            if part is not None:
+                parts.append(part)
+            day += timedelta(days=1)
+        if not parts:
+            return SCHEMA.empty_table()
+        rows = pa.concat_tables(parts, promote_options="default")
+        return rows.take(pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in KEY]))
+
+    def _read_day(
+        self, day: date, first: datetime, last: datetime, domains: Sequence[str]
+    ) -> pa.Table | None:
+        try:
+            rows = pq.ParquetFile(self._path(day.isoformat())).read().cast(SCHEMA)
+        except FileNotFoundError:
+            return None
+        stamp = rows["timestamp"]
+        mask = pc.and_(pc.greater_equal(stamp, first), pc.less(stamp, last))
+        if domains:
+            mask = pc.and_(mask, pc.is_in(rows["domain_id"], pa.array(domains)))
+        return rows.filter(mask)
+
+
+def _same_as_previous(rows: pa.Table, names: Sequence[str]) -> np.ndarray:
+    same = np.ones(rows.num_rows, dtype=bool)
+    same[0] = False
+    for name in names:
+        column = rows[name].combine_chunks()
+        same[1:] &= pc.equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(
+            zero_copy_only=False
+        )
+    return same
+
+
+def _touched(rows: pa.Table) -> list[Touched]:
+    spans = rows.group_by("domain_id").aggregate([("timestamp", "min"), ("timestamp", "max")])
+    return [
+        Touched(row["domain_id"], row["timestamp_min"], row["timestamp_max"])
+        for row in spans.to_pylist()
+    ]

@@ -1,0 +1,166 @@
+"""The tables on disk: one Parquet file a day and table, replaced whole or not at all.
+
+Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd). A writer makes a temporary
+file beside it, flushes it to disk, renames it over the old one and flushes the folder, so a
+reader at any instant, and a machine after any crash, finds the old day or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from grace_assets.core.schemas import DATE, TABLES, TableSchema
+
+PART = "part-0.parquet"
+
+
+class SchemaError(ValueError):
+    """Rows do not fit their table; the message names the table, the column and the day."""
+
+
+class Lake:
+    """Partitioned tables under `root` (a data directory)."""
+
+    def __init__(self, root: Path) -> None:
+        self._tables = root / "tables"
+        self._lock_folder = root / "state" / "locks"
+        self._locks: dict[str, FileLock] = {}
+
+    def path(self, table: str, day: str) -> Path:
+        return self._tables / table / f"{DATE}={day}" / PART
+
+    def days(self, table: str) -> list[str]:
+        """The days that have been written, ascending."""
+        folder = self._tables / table
+        if not folder.is_dir():
+            return []
+        names = (entry.name for entry in os.scandir(folder) if entry.name.startswith(f"{DATE}="))
+        return sorted(name.removeprefix(f"{DATE}=") for name in names)
+
+    def read(
+        self, table: str, days: Sequence[str], columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The rows of `days` with `date` in front; a day that was never written has none."""
+        schema = TABLES[table].with_date()
+        if columns is not None:
+            schema = pa.schema([schema.field(name) for name in (DATE, *columns)])
+        names = [name for name in schema.names if name != DATE]
+        parts = []
+        for day in days:
+            try:
+                # ParquetFile, not read_table: that one imports pandas (half a second).
+                part = pq.ParquetFile(self.path(table, day)).read(columns=names)
+            except FileNotFoundError:
+                continue
+            dates = pa.repeat(pa.scalar(day), part.num_rows)
+            parts.append(part.add_column(0, schema.field(DATE), dates).cast(schema))
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def replace(self, table: str, days: Sequence[str], rows: pa.Table) -> dict[str, int]:
+        """Make `rows` the whole content of `days`; returns the number of rows per day.
+
+        Every day of `days` is written, an empty one too, so that "nothing happened" differs
+        from "never computed". Raises `SchemaError` before anything is written.
+        """
+        schema = TABLES[table]
+        rows = conform(schema, rows)
+        parts = split_by_day(rows)
+        if strangers := set(parts) - set(days):
+            raise SchemaError(f"{table}: rows of days not asked for: {sorted(strangers)}")
+        parts = {day: parts.get(day, rows.slice(0, 0)) for day in days}
+        for day, part in parts.items():
+            _check_unique(schema, day, part)
+        with self.exclusive(table):
+            for day, part in parts.items():
+                write_atomically(self.path(table, day), part.drop_columns([DATE]))
+        return {day: part.num_rows for day, part in parts.items()}
+
+    @contextmanager
+    def exclusive(self, table: str) -> Iterator[None]:
+        """One writer of a table at a time on this machine, from its reads to its last write.
+
+        Dagster's pools do the same for runs that go through its queue; runs in process and from
+        the command line do not. May be nested.
+        """
+        if table not in self._locks:
+            self._lock_folder.mkdir(parents=True, exist_ok=True)
+            self._locks[table] = FileLock(self._lock_folder / f"{table}.lock")
+        with self._locks[table]:
+            yield
+
+
+def conform(schema: TableSchema, rows: pa.Table) -> pa.Table:
+    """`rows` in exactly the declared columns and types; `SchemaError` where they do not fit."""
+    expected = schema.with_date()
+    missing = [name for name in expected.names if name not in rows.column_names]
+    unknown = [name for name in rows.column_names if name not in expected.names]
+    if missing or unknown:
+        raise SchemaError(f"{schema.name}: missing columns {missing}, unknown columns {unknown}")
+    for field in expected:
+        if not field.nullable and rows[field.name].null_count:
+            raise SchemaError(f"{schema.name}.{field.name}: null in a required column")
+    try:
+        return rows.select(expected.names).cast(expected)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise SchemaError(f"{schema.name}: {error}") from error
+
+
+def split_by_day(rows: pa.Table) -> Mapping[str, pa.Table]:
+    """Rows per `date`, keeping their order within the day."""
+    if rows.num_rows == 0:
+        return {}
+    rows = rows.take(pc.sort_indices(rows, sort_keys=[(DATE, "ascending")]))
+    dates = np.asarray(rows[DATE].to_numpy(zero_copy_only=False), dtype=str)
+    starts = np.flatnonzero(np.r_[True, dates[1:] != dates[:-1]])
+    ends = np.r_[starts[1:], len(dates)]
+    return {
+        str(dates[start]): rows.slice(start, end - start)
+        for start, end in zip(starts, ends, strict=True)
+    }
+
+
+def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
+    for column in schema.unique_columns:
+        counts = pc.value_counts(rows[column])
+        twice = counts.filter(pc.greater(counts.field("counts"), 1))
+        if len(twice):
+            raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
+
+
+def write_atomically(path: Path, rows: pa.Table) -> None:
+    """Replace `path` by a Parquet file of `rows`; on return it has reached the disk.
+
+    The caller holds the lock of the folder: leftovers found in it belong to a dead writer.
+    """
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent.parent)
+    # A killed writer leaves its temporary file; whoever writes here next sweeps it.
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with temporary.open("xb") as file:
+        pq.write_table(rows, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename in it survives power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

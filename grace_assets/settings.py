@@ -1,0 +1,85 @@
+"""What the environment says, read in one place and never at import.
+
+Secrets (webhook URL, SMTP password, token) are not among them: those are read where they are
+used, so that they cannot end up in a configuration that Dagster stores or shows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+class SettingsError(ValueError):
+    """An environment variable has a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    data_dir: Path
+    timezone: str
+    start_date: date
+    catalogue: Path | None
+    briefs_enabled: bool
+    brief_cron: str
+    send_empty_days: bool
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's home unless `DAGSTER_HOME` says otherwise; absolute, as Dagster requires."""
+        return (self.data_dir / "dagster").absolute()
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        catalogue = env.get("GRACE_KPI_CATALOG")
+        return cls(
+            data_dir=Path(env.get("GRACE_DATA_DIR") or "data"),
+            timezone=_timezone(env.get("GRACE_TIMEZONE") or "UTC"),
+            start_date=_date("GRACE_START_DATE", env.get("GRACE_START_DATE") or "2025-01-01"),
+            catalogue=Path(catalogue) if catalogue else None,
+            briefs_enabled=_boolean(env, "ENABLE_AUTO_STATUS_BRIEFS", default=True),
+            brief_cron=env.get("STATUS_BRIEF_CRON") or "0 8 * * *",
+            send_empty_days=_choice(env, "STATUS_BRIEF_EMPTY_DAYS", ("send", "skip")) == "send",
+        )
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(f"GRACE_TIMEZONE: {name!r} is not an IANA time zone") from error
+    return name
+
+
+def _date(variable: str, value: str) -> date:
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise SettingsError(f"{variable}: {value!r} is not a date like 2025-01-31") from error
+
+
+def _boolean(env: Mapping[str, str], variable: str, *, default: bool) -> bool:
+    value = env.get(variable, "").strip().lower()
+    if not value:
+        return default
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("false", "0", "no", "off"):
+        return False
+    raise SettingsError(f"{variable}: {value!r} is neither true nor false")
+
+
+def _choice(env: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str:
+    """The value, or the first choice where it is not set."""
+    value = env.get(variable) or choices[0]
+    if value not in choices:
+        raise SettingsError(f"{variable}: {value!r} is not one of {', '.join(choices)}")
+    return value
