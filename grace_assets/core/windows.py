@@ -1,0 +1,277 @@
+"""Cutting samples into windows, on columns: no loop over missions, however many there are.
+
+Belongs here: grouping samples into series, pairing missions with the series of their domain,
+finding each window's rows, medians of windows of unequal length, and which missions overlap.
+What the windows say about a repair is decided in `judge`. Times are microseconds since 1970, UTC;
+windows are half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+REFERENCE_DAYS = 14
+_CELLS = 1 << 21
+"""Cells of one batch matrix: bounds the memory, never the result."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Samples by series: series i holds rows `bounds[i]` to `bounds[i + 1]`, times ascending."""
+
+    source: np.ndarray
+    domain: np.ndarray
+    metric: np.ndarray
+    bounds: np.ndarray
+    times: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+@dataclass(frozen=True)
+class Missions:
+    """Missions as columns. `since` is the known start of the problem, else the mission's."""
+
+    ids: pa.Array
+    domain: np.ndarray
+    started: np.ndarray
+    completed: np.ndarray
+    since: np.ndarray
+    onset: np.ndarray
+    has_onset: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Mission × series, by their indices, with the settle time and window of the metric."""
+
+    mission: np.ndarray
+    series: np.ndarray
+    settle: np.ndarray
+    window: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.mission)
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        return Pairs(self.mission[rows], self.series[rows], self.settle[rows], self.window[rows])
+
+
+def series_of(samples: pa.Table, catalogue: Catalogue) -> Series:
+    """Group samples by (source, domain, metric); counters become rates per second.
+
+    Samples come sorted and unique; if they are not sorted they are sorted here. Values that are
+    not finite are left out.
+    """
+    samples = samples.filter(pc.is_finite(samples["value"]))
+    columns = [_codes(samples[name]) for name in ("source", "domain_id", "metric")]
+    key = np.zeros(samples.num_rows, np.int64)
+    for codes, names in columns:
+        key = key * max(len(names), 1) + codes
+    times = microseconds(samples["timestamp"])
+    values = samples["value"].to_numpy().astype(np.float64, copy=False)
+    starts = _run_starts(key)
+    if len(np.unique(key[starts])) < len(starts) or not _ascending(times, starts):
+        order = np.lexsort((times, key))
+        key, times, values = key[order], times[order], values[order]
+        columns = [(codes[order], names) for codes, names in columns]
+        starts = _run_starts(key)
+    names = [np.array(names, object)[codes[starts]] for codes, names in columns]
+    series = Series(*names, np.append(starts, len(key)), times, values)
+    return _rates(series, catalogue)
+
+
+def missions_of(missions: pa.Table) -> Missions:
+    """The columns of mission events that windows need; onset and detection may be absent."""
+    started = microseconds(missions["started_at"])
+    onset, has_onset = started, np.zeros(len(started), bool)
+    since = started
+    if "onset_at" in missions.column_names:
+        has_onset = np.asarray(pc.is_valid(missions["onset_at"]).combine_chunks())
+        onset = microseconds(pc.coalesce(missions["onset_at"], missions["started_at"]))
+        since = np.minimum(since, onset)
+    if "detected_at" in missions.column_names:
+        since = np.minimum(
+            since, microseconds(pc.coalesce(missions["detected_at"], missions["started_at"]))
+        )
+    return Missions(
+        ids=missions["mission_id"].combine_chunks(),
+        domain=np.array(missions["domain_id"].to_pylist(), object),
+        started=started,
+        completed=microseconds(missions["completed_at"]),
+        since=since,
+        onset=onset,
+        has_onset=has_onset,
+    )
+
+
+def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
+    """Every mission with every series of its domain, grouped by series, by start within it."""
+    domains = {name: code for code, name in enumerate(dict.fromkeys(missions.domain))}
+    codes = np.fromiter((domains[d] for d in missions.domain), np.int64, len(missions.domain))
+    order = np.lexsort((missions.started, codes))
+    per_domain = np.bincount(codes, minlength=len(domains))
+    offsets = np.append(0, np.cumsum(per_domain))
+    wanted = np.flatnonzero([d in domains for d in series.domain])
+    at = np.array([domains[d] for d in series.domain[wanted]], np.int64)
+    counts = per_domain[at]
+    rows = np.repeat(offsets[at], counts) + ragged_arange(counts)
+    index = np.repeat(wanted, counts)
+    rules = [catalogue.rule(metric) or UNRULED for metric in series.metric]
+    settle = np.array([round(r.settle_seconds * SECOND) for r in rules], np.int64)
+    window = np.array([round(r.window_seconds * SECOND) for r in rules], np.int64)
+    return Pairs(order[rows], index, settle[index], window[index])
+
+
+class Locator:
+    """Finds rows of a series by time, for many (series, time) at once.
+
+    Series and time make one integer, so that one binary search serves all series. Times outside
+    of [first, last] cannot be asked for, which keeps the integer small.
+    """
+
+    def __init__(self, series: Series, first: int, last: int) -> None:
+        self._span = int(last) - int(first) + 3
+        self._first = int(first) - 1
+        if len(series) * self._span >= 2**62:
+            raise ValueError("too many series over too long a time for one call: judge fewer days")
+        index = np.repeat(np.arange(len(series)), np.diff(series.bounds))
+        clipped = np.clip(series.times, self._first, int(last) + 1) - self._first
+        self._keys = index * self._span + clipped
+
+    def first_row(self, series: np.ndarray, time: np.ndarray) -> np.ndarray:
+        """The first row of each series at or after each time."""
+        return np.searchsorted(self._keys, series * self._span + (time - self._first))
+
+
+def overlapping(
+    domain: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    busy: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """How many busy intervals (domain, start, end) of the same domain overlap each [low, high).
+
+    Of the intervals that start before `high`, those that end by `low` do not overlap; both are
+    counted by binary search. An interval of no length lasts one microsecond.
+    """
+    codes = {name: code for code, name in enumerate(dict.fromkeys(busy[0]))}
+    owner = np.fromiter((codes[d] for d in busy[0]), np.int64, len(busy[0]))
+    asked = np.fromiter((codes.get(d, len(codes)) for d in domain), np.int64, len(domain))
+    ends = np.maximum(busy[2], busy[1] + 1)
+    times = np.concatenate([busy[1], ends, low, high])
+    first = times.min(initial=0)
+    span = times.max(initial=0) - first + 2
+    starts = np.sort(owner * span + (busy[1] - first))
+    stops = np.sort(owner * span + (ends - first))
+    begun = np.searchsorted(starts, asked * span + (high - first), side="left")
+    over = np.searchsorted(stops, asked * span + (low - first), side="right")
+    return begun - over
+
+
+def medians(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """The median of `count` values from row `first`, for each window; NaN where empty."""
+    result = np.full(len(first), np.nan)
+    for rows, width in batches(count):
+        result[rows] = row_medians(gather(values, first[rows], count[rows], width), count[rows])
+    return result
+
+
+def batches(count: np.ndarray, depth: int = 1) -> Iterator[tuple[np.ndarray, int]]:
+    """Rows in batches of equal matrix width, at most `_CELLS` cells each.
+
+    The width is a power of two that depends on the row's own count alone, so that a sum over it
+    is the same to the last bit whatever other rows are judged in the same run.
+    """
+    width = 1 << np.ceil(np.log2(np.maximum(count, 8))).astype(np.int64)
+    for size in np.unique(width):
+        rows = np.flatnonzero(width == size)
+        step = max(1, _CELLS // int(size * depth))
+        for start in range(0, len(rows), step):
+            yield rows[start : start + step], int(size)
+
+
+def gather(values: np.ndarray, first: np.ndarray, count: np.ndarray, width: int) -> np.ndarray:
+    """Windows as rows of a matrix (any leading shape), padded with NaN to `width`."""
+    place = np.arange(width)
+    inside = place < count[..., None]
+    if not len(values):
+        return np.full(inside.shape, np.nan)
+    rows = np.minimum(first[..., None] + place, len(values) - 1)
+    return np.where(inside, values[rows], np.nan)
+
+
+def row_medians(matrix: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Medians along the last axis of NaN-padded rows with `count` values each; NaN where empty."""
+    ranked = np.sort(matrix, axis=-1)
+    lower = np.take_along_axis(ranked, np.maximum(count - 1, 0)[..., None] // 2, axis=-1)
+    upper = np.take_along_axis(ranked, count[..., None] // 2 % matrix.shape[-1], axis=-1)
+    return np.where(count > 0, (lower[..., 0] + upper[..., 0]) / 2, np.nan)
+
+
+def ragged_arange(counts: np.ndarray) -> np.ndarray:
+    """0 … c−1 for each count, one after the other."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def microseconds(column: pa.ChunkedArray) -> np.ndarray:
+    """A timestamp column without nulls as int64 microseconds."""
+    return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    array = column.unify_dictionaries().combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all
+        return np.zeros(0, np.int64), []
+    return array.indices.to_numpy().astype(np.int64), array.dictionary.to_pylist()
+
+
+def _run_starts(key: np.ndarray) -> np.ndarray:
+    return np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
+
+
+def _ascending(times: np.ndarray, starts: np.ndarray) -> bool:
+    falls = np.flatnonzero(np.diff(times) < 0) + 1
+    return bool(np.isin(falls, starts, assume_unique=True).all())
+
+
+def _rates(series: Series, catalogue: Catalogue) -> Series:
+    """Counters as growth per second since the sample before; a fall is a reset to zero.
+
+    As Prometheus' `rate` does: after a reset the new value itself is the growth. The first sample
+    of a counter says nothing and goes.
+    """
+    counters = [_kind(catalogue.rule(metric)) == "counter" for metric in series.metric]
+    if not any(counters):
+        return series
+    lengths = np.diff(series.bounds)
+    affected = np.repeat(np.array(counters), lengths)
+    growth = np.diff(series.values, prepend=0.0)
+    elapsed = np.diff(series.times, prepend=0) / SECOND
+    first = np.zeros(len(affected), bool)
+    first[series.bounds[:-1]] = True
+    keep = ~(affected & (first | (elapsed <= 0)))
+    growth = np.where(growth < 0, series.values, growth)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.where(affected, growth / elapsed, series.values)
+    kept = np.append(0, np.cumsum(keep))
+    return replace(
+        series, bounds=kept[series.bounds], times=series.times[keep], values=values[keep]
+    )
+
+
+def _kind(rule: MetricRule | None) -> str | None:
+    return rule.kind if rule else None
