@@ -94,6 +94,15 @@ class Inbox:
         self._landing.reject(rejected)
         return self._store.add(batch.rows, self._note_samples), rejected
 
+    def take_sample_line(self, raw: bytes) -> bool:
+        """Take one quarantined JSON sample again; false where it still breaks a rule.
+
+        A CSV or Parquet row cannot stand alone (its header is not with it).
+        """
+        batch = sample_files.read_lines([Line(1, raw)])
+        self._store.add(batch.rows, self._note_samples)
+        return not batch.rejected
+
     def _note_samples(self, touched: list[Touched]) -> None:
         self._landing.note_samples(
             [(span.domain_id, span.first, span.last) for span in touched], self._reach

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from grace_assets.core.events import Accepted, EventError, MissionEvent, content_hash, day_of, parse
 
 _SCHEMA = """
@@ -142,10 +144,13 @@ class Landing:
         lines: Sequence[Line],
         received_at: datetime,
         position: FilePosition | None = None,
+        *,
+        keep_rejected: bool = True,
     ) -> Counts:
         """Take lines of one input, in order, in one transaction; blank lines are passed over.
 
         `position` is committed with them, so a file is read on from exactly where it stopped.
+        `keep_rejected` is false for lines that lie in quarantine already.
         """
         received_day = day_of(received_at, self._zone)
         counts = Counts()
@@ -171,7 +176,8 @@ class Landing:
                 events.append((line, event, content_hash(event)))
         with self._transaction():
             self._store_events(origin, events, received_at, counts)
-            self._store_rejected(counts.rejected)
+            if keep_rejected:
+                self._store_rejected(counts.rejected)
             if position is not None:
                 self._store_position(position)
         return counts
@@ -267,19 +273,51 @@ class Landing:
             if day in wanted
         ]
 
+    def neighbours(self, first: datetime, last: datetime) -> pa.Table:
+        """Current missions that touch first..last: mission_id, domain_id and their two times.
+
+        Read from here and not from the tables, so that it does not depend on which days have
+        been materialised already.
+        """
+        rows = self._db.execute(
+            "SELECT mission_id, domain_id, started_at, completed_at FROM mission "
+            "WHERE completed_at >= ? AND started_at <= ?",
+            (micros(first), micros(last)),
+        ).fetchall()
+        columns = list(zip(*rows, strict=True)) or [[], [], [], []]
+        stamp = pa.timestamp("us", tz="UTC")
+        types = (pa.string(), pa.string(), stamp, stamp)
+        names = ["mission_id", "domain_id", "started_at", "completed_at"]
+        arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+        return pa.table(arrays, names=names)
+
     def rejected(
         self, days: Sequence[str] | None = None, *, waiting_only: bool = False
     ) -> list[Rejected]:
         """Quarantined lines, oldest first; `waiting_only` leaves out those replayed since."""
+        where, values = [], []
+        if days is not None:
+            where.append("day BETWEEN ? AND ?")
+            values += [min(days), max(days)]
+        if waiting_only:
+            where.append("replayed_at IS NULL")
         rows = self._db.execute(
-            "SELECT received_at, day, origin, line, field, reason, raw, seq, kind, replayed_at "
-            "FROM rejected ORDER BY seq"
+            "SELECT received_at, day, origin, line, field, reason, raw, seq, kind FROM rejected"
+            + (f" WHERE {' AND '.join(where)}" if where else "")
+            + " ORDER BY seq",
+            values,
         )
         return [
-            Rejected(moment(row[0]), *row[1:9])
-            for row in rows
-            if (days is None or row[1] in days) and not (waiting_only and row[9])
+            Rejected(moment(row[0]), *row[1:]) for row in rows if days is None or row[1] in days
         ]
+
+    def holds_other_than(self, prefix: str) -> bool:
+        """Whether there is a mission whose id does not begin with `prefix`."""
+        row = self._db.execute(
+            "SELECT 1 FROM mission WHERE substr(mission_id, 1, ?) <> ? LIMIT 1",
+            (len(prefix), prefix),
+        ).fetchone()
+        return row is not None
 
     def mark_replayed(self, seqs: Sequence[int], at: datetime) -> None:
         with self._transaction():

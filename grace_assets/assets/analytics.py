@@ -1,0 +1,95 @@
+"""Numbers that add up over days, what keeps breaking, and the store to search in."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from grace_assets.assets.daily import (
+    check,
+    chunks,
+    daily_asset,
+    days_around,
+    previews,
+    report,
+    verdict,
+)
+from grace_assets.resources import StoreResource
+
+BASE_RATE_DAYS = 28
+"""Days back from which a domain's usual number of missions is taken."""
+
+
+@daily_asset(
+    group="analytics",
+    description="Counts and sums per domain: success, time to restore, effectiveness.",
+    kinds={"python", "parquet"},
+    deps=["mission_outcomes"],
+    checks=[
+        check("domain_daily", "every_mission_counted", "Counts equal the missions.", blocking=True)
+    ],
+)
+def domain_daily(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from grace_assets.core.rollups import domain_daily as roll_up
+
+    lake, off = store.lake(), []
+    with lake.exclusive("domain_daily"):
+        for days in chunks(context.partition_keys):
+            outcomes = lake.read("mission_outcomes", days)
+            rows = roll_up(outcomes)
+            counted = sum(rows["missions"].to_pylist())
+            if counted != outcomes.num_rows:
+                off.append(f"{days[0]}…{days[-1]}: {counted} counted of {outcomes.num_rows}")
+            written = lake.replace("domain_daily", days, rows)
+            columns = ["domain_id", "missions", "successes", "assessed", "effective", "mttr_count"]
+            report(context, written, previews(rows, columns))
+    yield dg.MaterializeResult()
+    yield verdict(context, "every_mission_counted", off)
+
+
+@daily_asset(
+    group="analytics",
+    description="Counts and sums per domain and metric: how far missions moved it.",
+    kinds={"python", "parquet"},
+    deps=["mission_telemetry"],
+)
+def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    from grace_assets.core.rollups import kpi_daily as roll_up
+
+    lake = store.lake()
+    with lake.exclusive("kpi_daily"):
+        for days in chunks(context.partition_keys):
+            rows = roll_up(lake.read("mission_telemetry", days))
+            written = lake.replace("kpi_daily", days, rows)
+            columns = ["domain_id", "metric", "missions", "improved", "worsened"]
+            report(context, written, previews(rows, columns))
+    return dg.MaterializeResult()
+
+
+@daily_asset(
+    group="analytics",
+    description=(
+        "What keeps breaking or got worse: more missions than a domain's base rate makes "
+        "likely, failures, low effectiveness, degrading metrics."
+    ),
+    kinds={"python", "parquet"},
+    deps=["mission_outcomes", "domain_daily", "kpi_daily"],
+)
+def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    from grace_assets.core.problems import find_problems
+
+    lake = store.lake()
+    with lake.exclusive("problems"):
+        for days in chunks(context.partition_keys):
+            rows = find_problems(
+                list(days),
+                lake.read("mission_outcomes", days),
+                lake.read("domain_daily", days_around(days, BASE_RATE_DAYS, 0)),
+                lake.read("kpi_daily", days),
+            )
+            written = lake.replace("problems", days, rows)
+            report(
+                context, written, previews(rows, ["domain_id", "type", "severity", "description"])
+            )
+    return dg.MaterializeResult()

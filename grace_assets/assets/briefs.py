@@ -1,0 +1,217 @@
+"""Follow-ups for what keeps breaking, the brief of the day, and the store to search in."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from os import environ
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from grace_assets.assets.daily import check, daily_asset, previews, report, verdict
+from grace_assets.resources import StoreResource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from grace_assets.core.brief import Brief
+
+POST_WITHIN_DAYS = 2
+"""A follow-up older than this was found by a backfill: it is recorded, and nobody is sent out."""
+
+
+def fold_as_of(
+    problems: "pa.Table", completed: "pa.Table", issued: dict, day: str | None = None
+) -> "pa.Table":
+    """The follow-ups as they stood at the end of `day`, or as they stand now."""
+    import pyarrow.compute as pc
+
+    from grace_assets.core.followups import fold_follow_ups
+
+    if day is not None:
+        problems = problems.filter(pc.less_equal(problems["date"], day))
+        completed = completed.filter(pc.less_equal(completed["date"], day))
+        issued = {key: value for key, value in issued.items() if value[1].isoformat() <= day}
+    return fold_follow_ups(problems, completed, issued)
+
+
+def follow_up_history(store: StoreResource) -> tuple["pa.Table", "pa.Table", dict]:
+    """All problems, all missions that carried out a follow-up, and what was announced."""
+    from grace_assets.core.followups import completed_follow_ups
+    from grace_assets.notify.followup_outbox import FollowUpOutbox
+
+    lake = store.lake()
+    columns = ["mission_id", "follow_up_id", "completed_at", "verdict"]
+    outcomes = lake.read("mission_outcomes", lake.days("mission_outcomes"), columns)
+    problems = lake.read("problems", lake.days("problems"))
+    return problems, completed_follow_ups(outcomes), FollowUpOutbox(store.root).issued()
+
+
+@daily_asset(
+    group="briefs",
+    description=(
+        "Missions that Grace asks for, one open one per domain and episode, by the day they "
+        "were opened. A later day may add evidence to them or close them."
+    ),
+    kinds={"python", "parquet"},
+    deps=["problems", "mission_outcomes"],
+)
+def follow_up_missions(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> dg.MaterializeResult:
+    import pyarrow.compute as pc
+
+    from grace_assets.notify.followup_outbox import FollowUpOutbox
+
+    lake, outbox = store.lake(), FollowUpOutbox(store.root)
+    with lake.exclusive("follow_up_missions"):
+        rows = fold_as_of(*follow_up_history(store))
+        stored = lake.days("follow_up_missions")
+        days = sorted({*context.partition_keys, *stored, *rows["date"].to_pylist()})
+        before = lake.read("follow_up_missions", stored)
+        # Evidence and closings reach back to the day of opening: write what differs, and the
+        # days asked for.
+        for day in days:
+            now_rows = rows.filter(pc.equal(rows["date"], day))
+            if day in context.partition_keys or not now_rows.equals(
+                before.filter(pc.equal(before["date"], day))
+            ):
+                lake.replace("follow_up_missions", [day], now_rows)
+        announced = outbox.announce(rows.to_pylist())
+    posted = post_follow_ups(context, store, outbox)
+    counts = {
+        day: pc.sum(pc.equal(rows["date"], day)).as_py() or 0 for day in context.partition_keys
+    }
+    report(context, counts, previews(rows, ["domain_id", "status", "priority", "reason"]))
+    return dg.MaterializeResult(metadata={"announced_in_run": announced, "posting": posted})
+
+
+def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, outbox) -> str:
+    """Post new follow-ups where a webhook is set, unless the run reaches into the past."""
+    import httpx
+
+    url = environ.get("FOLLOW_UP_WEBHOOK_URL")
+    if not url:
+        return "no webhook is set"
+    oldest = min(context.partition_keys)
+    if (store.today() - datetime.fromisoformat(oldest).date()).days > POST_WITHIN_DAYS:
+        return "not posted: the run reaches into the past"
+    with httpx.Client(timeout=10, trust_env=False, follow_redirects=False) as client:
+        return str(outbox.post_pending(url, client, store.now()))
+
+
+@daily_asset(
+    group="briefs",
+    description=(
+        "The brief of the day: what Grace fixed, what did not work, what follows. Text, "
+        "markdown, HTML and JSON come from one view model."
+    ),
+    kinds={"python", "parquet", "markdown"},
+    deps=["mission_outcomes", "mission_telemetry", "kpi_daily", "problems", "follow_up_missions"],
+    checks=[
+        check(
+            "status_briefs",
+            "brief_numbers_supported",
+            "No number in a brief that no row supports.",
+            blocking=True,
+        )
+    ],
+)
+def status_briefs(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from grace_assets.core.brief import brief_rows, content_hash
+    from grace_assets.core.claims import unsupported_in_brief
+    from grace_assets.render import markdown
+
+    lake, ledger = store.lake(), store.ledger()
+    history = follow_up_history(store)
+    unsupported, previews_by_day, written, figures = [], {}, {}, {}
+    with lake.exclusive("status_briefs"):
+        for day in context.partition_keys:
+            brief = brief_of(store, day, fold_as_of(*history, day))
+            text = markdown.render(brief)
+            digest = content_hash(brief)
+            revision = next_revision(ledger.last_delivered(day), digest)
+            rows = brief_rows([brief], {day: revision}, [text])
+            unsupported += [f"{day}: {number}" for number in unsupported_in_brief(brief)]
+            written |= lake.replace("status_briefs", [day], rows)
+            previews_by_day[day] = brief.headline
+            figures[day] = {"brief": dg.MetadataValue.md(text), "revision": revision}
+    report(context, written, previews_by_day, figures)
+    yield dg.MaterializeResult()
+    yield verdict(context, "brief_numbers_supported", unsupported)
+
+
+def brief_of(store: StoreResource, day: str, follow_ups: "pa.Table") -> "Brief":
+    from grace_assets.core.brief import build_brief
+
+    lake = store.lake()
+    start, end = store.bounds(day)
+    return build_brief(
+        start.astimezone(store.zone).date(),
+        start,
+        end,
+        store.timezone,
+        lake.read("mission_outcomes", [day]),
+        lake.read("mission_telemetry", [day]),
+        lake.read("kpi_daily", [day]),
+        lake.read("problems", [day]),
+        follow_ups,
+        complete=store.now() >= end,
+    )
+
+
+def next_revision(delivered: tuple[int, str] | None, digest: str) -> int:
+    """A revision is what readers were sent: it grows only when a delivered brief changes."""
+    if delivered is None:
+        return 1
+    revision, delivered_digest = delivered
+    return revision if delivered_digest == digest else revision + 1
+
+
+@daily_asset(
+    group="briefs",
+    description=(
+        "Every outcome and brief as a searchable document under its knowledge id (SQLite "
+        "full-text). A day made again replaces its documents."
+    ),
+    kinds={"python", "sqlite"},
+    deps=["mission_outcomes", "status_briefs"],
+)
+def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
+    from grace_assets.world.store import Document
+
+    lake, world = store.lake(), store.world()
+    counts = {}
+    for day in context.partition_keys:
+        outcomes = lake.read("mission_outcomes", [day]).to_pylist()
+        briefs = lake.read("status_briefs", [day]).to_pylist()
+        missions = [
+            Document(
+                knowledge_id=o["knowledge_id"],
+                kind="mission",
+                day=day,
+                domain_id=o["domain_id"],
+                title=o["title"] or o["mission_id"],
+                text=o["narrative"],
+                verdict=o["verdict"],
+            )
+            for o in outcomes
+        ]
+        written = [
+            Document(
+                knowledge_id=f"brief:{b['brief_id']}",
+                kind="brief",
+                day=day,
+                domain_id=None,
+                title=b["headline"],
+                text=b["markdown"],
+                verdict=None,
+            )
+            for b in briefs
+        ]
+        world.replace_day(day, "mission", missions)
+        world.replace_day(day, "brief", written)
+        counts[day] = len(missions) + len(written)
+    report(context, counts, {day: f"{n} documents to search in" for day, n in counts.items()})
+    return dg.MaterializeResult()

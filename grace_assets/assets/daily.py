@@ -1,0 +1,161 @@
+"""What every asset shares: one day a partition, many days a run, and a page worth opening.
+
+An asset reads tables, calls plain functions, writes its table and reports. This module holds the
+first and the last of these, so that each asset is only its own twenty lines.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from grace_assets.core.schemas import TABLES
+from grace_assets.partitions import DAILY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+OWNER = "team:reliability"
+CHUNK_DAYS = 31
+"""Days that a long range works on at once: bounds its memory, whatever its length."""
+PREVIEW_CHARACTERS = 950
+"""Dagster shows markdown in place below 1,000 characters, and behind a link above."""
+
+
+def daily_asset(
+    *,
+    group: str,
+    description: str,
+    kinds: set[str],
+    deps: Sequence[str] = (),
+    checks: Sequence[dg.AssetCheckSpec] = (),
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """An asset of the house: daily, whole ranges in one run, alone in its pool, fully described."""
+
+    def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        name = function.__name__
+        return dg.asset(
+            name=name,
+            description=description,
+            group_name=group,
+            kinds=kinds,
+            owners=[OWNER],
+            tags={"domain": "operations"},
+            metadata=_definition_metadata(name),
+            partitions_def=DAILY,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            pool=name,
+            deps=list(deps),
+            check_specs=list(checks),
+        )(function)
+
+    return decorate
+
+
+def _definition_metadata(name: str) -> dict[str, Any]:
+    if name not in TABLES:
+        return {}
+    schema = TABLES[name]
+    columns = [
+        dg.TableColumn(
+            c.name,
+            c.type,
+            c.description,
+            constraints=dg.TableColumnConstraints(nullable=not c.required, unique=c.unique),
+        )
+        for c in schema.columns
+    ]
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/table_name": f"tables.{name}",
+    }
+
+
+def check(asset: str, name: str, description: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking)
+
+
+def verdict(
+    context: dg.AssetExecutionContext, name: str, offenders: Sequence[str], *, warn: bool = False
+) -> dg.AssetCheckResult:
+    """Passed where nobody offends; otherwise a count and the first few."""
+    return dg.AssetCheckResult(
+        asset_key=context.asset_key,
+        check_name=name,
+        passed=not offenders,
+        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
+        metadata={"offenders": len(offenders), "sample": ", ".join(offenders[:10]) or "none"},
+    )
+
+
+def chunks(days: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`days` in portions of a bounded size."""
+    return (days[i : i + CHUNK_DAYS] for i in range(0, len(days), CHUNK_DAYS))
+
+
+def days_around(days: Sequence[str], before: int, after: int) -> list[str]:
+    """`days` (ascending) with the calendar days up to `before` earlier and `after` later."""
+    first = date.fromisoformat(days[0]) - timedelta(days=before)
+    last = date.fromisoformat(days[-1]) + timedelta(days=after)
+    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+
+
+def report(
+    context: dg.AssetExecutionContext,
+    rows: Mapping[str, int],
+    previews: Mapping[str, str],
+    figures: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Metadata of each day on its own partition; a range run would stamp one set on all."""
+    for day, count in rows.items():
+        context.add_asset_metadata(
+            {
+                "dagster/partition_row_count": count,
+                "preview": dg.MetadataValue.md(previews.get(day) or "_Nothing on this day._"),
+                **((figures or {}).get(day, {})),
+            },
+            asset_key=context.asset_key,
+            partition_key=day,
+        )
+
+
+def previews(rows: "pa.Table", columns: Sequence[str]) -> dict[str, str]:
+    """A markdown table a day, of as many rows as the page shows in place."""
+    from grace_assets.lake.tables import split_by_day
+
+    return {
+        day: preview(part.select(columns).to_pylist(), part.num_rows)
+        for day, part in split_by_day(rows).items()
+    }
+
+
+def preview(records: Sequence[Mapping[str, Any]], total: int) -> str:
+    """Records as markdown within the budget, saying how many more there are."""
+    if not records:
+        return ""
+    header = "| " + " | ".join(records[0]) + " |\n|" + "---|" * len(records[0])
+    text, shown = header, 0
+    for record in records:
+        line = "\n| " + " | ".join(_cell(value) for value in record.values()) + " |"
+        if len(text) + len(line) > PREVIEW_CHARACTERS - 40:
+            break
+        text, shown = text + line, shown + 1
+    return text if shown == total else f"{text}\n\n… and {total - shown} more"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if hasattr(value, "strftime"):
+        return value.strftime("%m-%d %H:%M")
+    if isinstance(value, list):
+        value = ", ".join(str(v) for v in value)
+    # Event text: no cell breaks, no markup, no images that would load from elsewhere.
+    text = str(value).replace("|", "\\|").replace("\n", " ")
+    text = text.replace("<", "&lt;").replace("[", "\\[").replace("!", "\\!").replace("`", "'")
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,168 @@
+"""What the metrics show: readings before and after, the verdict, and its history."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from grace_assets.assets.daily import (
+    check,
+    chunks,
+    daily_asset,
+    previews,
+    report,
+    verdict,
+)
+from grace_assets.core.schemas import VERDICTS
+from grace_assets.resources import StoreResource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from grace_assets.lake.landing import Landing
+
+REFERENCE_DAYS = 14
+"""Days back from which the healthy level is taken."""
+
+
+def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetime]:
+    """From the first reference window of the missions to the end of their last window."""
+    import pyarrow.compute as pc
+
+    margin = store.catalogue().settle_and_window_max
+    first = pc.min(missions["started_at"]).as_py() - timedelta(days=REFERENCE_DAYS) - margin
+    return first, pc.max(missions["completed_at"]).as_py() + margin
+
+
+def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") -> "pa.Table":
+    """The telemetry rows of some days' missions."""
+    import pyarrow.compute as pc
+
+    from grace_assets.core.judge import judge
+
+    if missions.num_rows == 0:
+        return store.lake().read("mission_telemetry", [])
+    first, last = reach(store, missions)
+    samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
+    neighbours = landing.neighbours(first, last)
+    return judge(missions, samples, store.catalogue(), store.now(), neighbours)
+
+
+@daily_asset(
+    group="telemetry",
+    description=(
+        "One row per mission × source × metric: the reading before, the reading after it "
+        "settled, what is healthy, and whether the fix worked by that metric."
+    ),
+    kinds={"python", "parquet", "numpy"},
+    deps=["mission_events"],
+    checks=[
+        check("mission_telemetry", "verdicts_known", "Every verdict is one of ours.", blocking=True)
+    ],
+)
+def mission_telemetry(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    lake, strange = store.lake(), []
+    with lake.exclusive("mission_telemetry"), store.landing() as landing:
+        for days in chunks(context.partition_keys):
+            rows = judge_chunk(store, landing, lake.read("mission_events", days))
+            strange += sorted(set(rows["verdict"].to_pylist()) - set(VERDICTS))
+            written = lake.replace("mission_telemetry", days, rows)
+            columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]
+            report(context, written, previews(rows, columns))
+    yield dg.MaterializeResult()
+    yield verdict(context, "verdicts_known", strange)
+
+
+@daily_asset(
+    group="telemetry",
+    description=(
+        "One row a mission: what the agent said, what the metrics show, who may take credit, "
+        "and the narrative in Grace's words."
+    ),
+    kinds={"python", "parquet"},
+    deps=["mission_events", "mission_telemetry"],
+    checks=[
+        check("mission_outcomes", "every_mission_present", "None is missing.", blocking=True),
+        check("mission_outcomes", "scores_within_bounds", "Scores are 0 to 1.", blocking=True),
+        check(
+            "mission_outcomes",
+            "narrative_numbers_supported",
+            "No number in a narrative that no row supports.",
+            blocking=True,
+        ),
+    ],
+)
+def mission_outcomes(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from grace_assets.core.claims import unsupported_narratives
+    from grace_assets.core.narrative import narrate
+    from grace_assets.core.outcomes import outcome_rows, rejudge_times, summarise
+
+    lake, now = store.lake(), store.now()
+    missing, unbounded, unsupported = [], [], []
+    with lake.exclusive("mission_outcomes"), store.landing() as landing:
+        for days in chunks(context.partition_keys):
+            missions = lake.read("mission_events", days)
+            telemetry = lake.read("mission_telemetry", days)
+            neighbours = landing.neighbours(*reach(store, missions)) if missions.num_rows else None
+            summary = summarise(missions, telemetry, neighbours, now, store.catalogue())
+            narratives = narrate(missions, summary, telemetry)
+            rows = outcome_rows(missions, summary, narratives, now)
+            missing += sorted(
+                set(missions["mission_id"].to_pylist()) - set(rows["mission_id"].to_pylist())
+            )
+            unbounded += out_of_bounds(rows)
+            unsupported += [
+                f"{mission}: {number}"
+                for mission, number in unsupported_narratives(missions, telemetry, narratives)
+            ]
+            written = lake.replace("mission_outcomes", days, rows)
+            landing.set_rejudge(days, rejudge_times(missions, summary))
+            columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
+            report(context, written, previews(rows, columns))
+    yield dg.MaterializeResult()
+    yield verdict(context, "every_mission_present", missing)
+    yield verdict(context, "scores_within_bounds", unbounded)
+    yield verdict(context, "narrative_numbers_supported", unsupported)
+
+
+def out_of_bounds(rows: "pa.Table") -> list[str]:
+    """Missions whose score or interval leaves 0..1, or whose interval does not hold the score."""
+    columns = ["mission_id", "effectiveness_low", "effectiveness_score", "effectiveness_high"]
+    return [
+        row["mission_id"]
+        for row in rows.select(columns).to_pylist()
+        if row["effectiveness_score"] is not None
+        and not 0
+        <= row["effectiveness_low"]
+        <= row["effectiveness_score"] + 1e-9
+        <= row["effectiveness_high"] + 2e-9
+        <= 1 + 3e-9
+    ]
+
+
+@daily_asset(
+    group="telemetry",
+    description="Append-only history: a row each time a mission's verdict was given or changed.",
+    kinds={"python", "parquet"},
+    deps=["mission_outcomes"],
+)
+def mission_verdicts(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> dg.MaterializeResult:
+    from grace_assets.core.verdicts import append_verdicts
+
+    lake = store.lake()
+    with lake.exclusive("mission_verdicts"):
+        for days in chunks(context.partition_keys):
+            history = lake.read("mission_verdicts", days)
+            rows = append_verdicts(history, lake.read("mission_outcomes", days))
+            written = lake.replace("mission_verdicts", days, rows)
+            report(
+                context, written, previews(rows, ["mission_id", "stage", "verdict", "judged_at"])
+            )
+    return dg.MaterializeResult()

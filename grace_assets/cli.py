@@ -1,0 +1,326 @@
+"""The `grace` command. Each command is thin: it opens the data directory, calls, prints.
+
+Exit codes: 0 done, 1 a run failed, 2 wrong usage or an unreadable file, 3 some lines were
+quarantined.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from grace_assets.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from grace_assets.resources import StoreResource
+
+RUN_FAILED, USAGE, QUARANTINED = 1, 2, 3
+INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+def settings_or_exit() -> Settings:
+    try:
+        return Settings.from_env()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def open_store() -> StoreResource:
+    from grace_assets.resources import StoreResource
+
+    return StoreResource.from_settings(settings_or_exit())
+
+
+def day_option(*names: str, required: bool = False, help: str) -> Callable[..., Any]:
+    return click.option(*names, type=DAY, required=required, help=help)
+
+
+def day_or_yesterday(store: StoreResource, day: datetime | None) -> str:
+    return (day.date() if day else store.today() - timedelta(days=1)).isoformat()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="grace-assets")
+def main() -> None:
+    """What Grace repaired, as proof, numbers and reports."""
+
+
+class IngestCommand(click.Command):
+    """`--kpis` takes all the files that follow it, as `FILE… [--kpis FILE…]` promises."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread, taking = [], False
+        for arg in args:
+            if arg == "--kpis":
+                taking = True
+            elif arg.startswith("-") and arg != "-":
+                taking = False
+                spread.append(arg)
+            else:
+                spread += ["--kpis", arg] if taking else [arg]
+        return super().parse_args(ctx, spread)
+
+
+@main.command(cls=IngestCommand)
+@click.argument("files", nargs=-1, type=INPUT_FILE, metavar="FILE...")
+@click.option("--kpis", multiple=True, type=INPUT_FILE, metavar="FILE...", help="KPI samples.")
+def ingest(files: tuple[Path, ...], kpis: tuple[Path, ...]) -> None:
+    """Take mission events (JSONL) and KPI samples (Parquet, CSV, JSONL).
+
+    On exit 0 or 3 everything that was accepted is on disk. The sensor, or `grace backfill`,
+    makes the tables from it.
+    """
+    from grace_assets.lake.sample_files import SampleFileError
+
+    if not files and not kpis:
+        raise click.UsageError("name at least one file")
+    store = open_store()
+    rejected = []
+    with store.landing() as landing:
+        inbox = store.inbox(landing)
+        for path in files:
+            counts = inbox.take_file(path)
+            rejected += counts.rejected
+            click.echo(
+                f"{path}: {counts.accepted} accepted, {counts.duplicate} duplicate, "
+                f"{counts.corrected} corrected, {len(counts.rejected)} rejected"
+            )
+        for path in kpis:
+            try:
+                samples, bad = inbox.take_sample_file(path)
+            except SampleFileError as error:
+                raise click.UsageError(str(error)) from error
+            rejected += bad
+            click.echo(
+                f"{path}: {samples.accepted} accepted, {samples.duplicate} duplicate, "
+                f"{samples.restated} corrected, {len(bad)} rejected (KPI samples)"
+            )
+    for line in rejected[:20]:
+        click.echo(f"{line.origin}:{line.line}: {line.field or 'line'}: {line.reason}", err=True)
+    if rejected:
+        click.echo(f"{len(rejected)} lines in quarantine: grace quarantine list", err=True)
+        sys.exit(QUARANTINED)
+
+
+@main.command()
+@day_option("--from", "first", required=True, help="First day, YYYY-MM-DD.")
+@day_option("--to", "last", required=True, help="Last day, YYYY-MM-DD.")
+@click.option("--deliver", is_flag=True, help="Send the briefs of these days, past as they are.")
+def backfill(first: datetime, last: datetime, deliver: bool) -> None:
+    """Materialise every asset for the days --from … --to as one Dagster run."""
+    from grace_assets.assets.delivery import DELIVER_TAG
+
+    settings = settings_or_exit()
+    check_range(settings, first.date(), last.date())
+    tags = {DELIVER_TAG: "always" if deliver else "never"}
+    result = run(settings, "brief_job", first.date(), last.date(), tags)
+    days = (last - first).days + 1
+    click.echo(f"{days} days in run {result.run_id}")
+
+
+def check_range(settings: Settings, first: date, last: date) -> None:
+    from grace_assets.partitions import daily_partitions
+
+    if first > last:
+        raise click.UsageError(f"--from {first} is after --to {last}")
+    partitions = daily_partitions(settings)
+    for day in (first, last):
+        if not partitions.has_partition_key(day.isoformat()):
+            raise click.UsageError(
+                f"{day} is no partition: they run from {partitions.get_first_partition_key()} "
+                f"(GRACE_START_DATE) to {partitions.get_last_partition_key()}, today"
+            )
+
+
+def run(
+    settings: Settings, job: str, first: date, last: date, tags: dict[str, str]
+) -> dg.ExecuteInProcessResult:
+    """A run whose warnings and errors are shown; a failed one ends the command."""
+    from grace_assets.instance import run_days
+
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    result = run_days(settings, job, first.isoformat(), last.isoformat(), tags)
+    if not result.success:
+        for event in result.get_step_failure_events():
+            click.echo(
+                f"{event.step_key}: {event.step_failure_data.error_display_string}", err=True
+            )
+        click.echo(f"Run {result.run_id} failed; it can be seen in the Dagster UI.", err=True)
+        sys.exit(RUN_FAILED)
+    return result
+
+
+@main.command()
+@day_option("--date", "day", help="The day of the brief; yesterday where not given.")
+@click.option(
+    "--format", "style", type=click.Choice(["text", "markdown", "html", "json"]), default="text"
+)
+def brief(day: datetime | None, style: str) -> None:
+    """Print the brief of a day."""
+    from grace_assets.core.brief import Brief
+    from grace_assets.render import html, markdown, text
+
+    store = open_store()
+    wanted = day_or_yesterday(store, day)
+    rows = store.lake().read("status_briefs", [wanted]).to_pylist()
+    if not rows:
+        click.echo(
+            f"No brief of {wanted} yet: grace backfill --from {wanted} --to {wanted}", err=True
+        )
+        sys.exit(RUN_FAILED)
+    view = Brief.from_json(rows[0]["content"])
+    renderers = {
+        "text": text.render,
+        "markdown": markdown.render,
+        "html": html.render,
+        "json": lambda view: json.dumps(json.loads(view.to_json()), indent=2, ensure_ascii=False),
+    }
+    click.echo(renderers[style](view))
+
+
+@main.command()
+@day_option("--date", "day", help="The day of the brief; yesterday where not given.")
+@click.option("--retry-rejected", is_flag=True, help="Try again what was definitely refused.")
+def deliver(day: datetime | None, retry_rejected: bool) -> None:
+    """Deliver what is pending, or was never delivered, of a day's brief."""
+    from grace_assets.assets.delivery import DELIVER_TAG, RETRY_REJECTED_TAG
+
+    settings, store = settings_or_exit(), open_store()
+    wanted = date.fromisoformat(day_or_yesterday(store, day))
+    if wanted >= store.today():
+        raise click.UsageError(f"{wanted} is not over")
+    if not store.lake().read("status_briefs", [wanted.isoformat()], ["brief_id"]).num_rows:
+        raise click.UsageError(
+            f"no brief of {wanted}: grace backfill --from {wanted} --to {wanted}"
+        )
+    tags = {DELIVER_TAG: "always"} | ({RETRY_REJECTED_TAG: "true"} if retry_rejected else {})
+    run(settings, "delivery_job", wanted, wanted, tags)
+    show_deliveries(store.ledger().rows(wanted.isoformat()))
+
+
+@main.command()
+@day_option("--date", "day", help="Only this day's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def deliveries(day: datetime | None, as_json: bool) -> None:
+    """Show where briefs went, and why not."""
+    rows = open_store().ledger().rows(day.date().isoformat() if day else None)
+    if as_json:
+        click.echo(json.dumps(rows, default=rfc3339, indent=2, ensure_ascii=False))
+    else:
+        show_deliveries(rows)
+
+
+def show_deliveries(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        why = f" ({row['reason']})" if row["reason"] else ""
+        click.echo(
+            f"{row['date']} r{row['revision']} {row['channel']:5} {row['destination']}: "
+            f"{row['status']}{why}, {row['attempts']} attempts"
+        )
+
+
+def no_brief(day: str) -> str:
+    return f"there is no brief of {day} yet: grace backfill --from {day} --to {day}"
+
+
+def rfc3339(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+@main.group()
+def quarantine() -> None:
+    """Lines that broke a rule."""
+
+
+@quarantine.command("list")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines with the raw text.")
+def quarantine_list(as_json: bool) -> None:
+    """Show what waits in quarantine, oldest first."""
+    with open_store().landing() as landing:
+        for r in landing.rejected(waiting_only=True):
+            raw = r.raw.decode("utf-8", "backslashreplace")
+            if as_json:
+                record = {
+                    "received_at": rfc3339(r.received_at),
+                    "origin": r.origin,
+                    "line": r.line,
+                    "field": r.field,
+                    "reason": r.reason,
+                    "raw": raw,
+                }
+                click.echo(json.dumps(record, ensure_ascii=False))
+            else:
+                click.echo(f"{r.origin}:{r.line}: {r.field or 'line'}: {r.reason}")
+
+
+@quarantine.command("replay")
+def quarantine_replay() -> None:
+    """Send what waits through the same validation again; exit 3 if some still waits."""
+    from grace_assets.lake.quarantine import replay
+
+    store = open_store()
+    with store.landing() as landing:
+        counts, waiting = replay(landing, store.inbox(landing))
+    click.echo(
+        f"{counts.accepted} accepted, {counts.duplicate} duplicate, "
+        f"{counts.corrected} corrected, {len(waiting)} rejected"
+    )
+    if waiting:
+        sys.exit(QUARANTINED)
+
+
+@main.command()
+@day_option("--from", "first", required=True, help="First day, YYYY-MM-DD.")
+@day_option("--to", "last", required=True, help="Last day, YYYY-MM-DD.")
+@click.option("--format", "style", type=click.Choice(["jsonl", "csv", "parquet"]), default="jsonl")
+def export(first: datetime, last: datetime, style: str) -> None:
+    """Write the audit trail to standard output: one record a mission."""
+    from grace_assets.lake.export import write_trail
+
+    settings = settings_or_exit()
+    check_range(settings, first.date(), last.date())
+    days = [(first.date() + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+    write_trail(open_store().lake().read("mission_outcomes", days), style, sys.stdout.buffer)
+
+
+@main.command()
+@click.option("--days", default=90, show_default=True, help="Length of the story.")
+@click.option("--seed", default=7, show_default=True, help="Another seed, another story.")
+def demo(days: int, seed: int) -> None:
+    """Sample missions through the whole loop, and the last brief."""
+    from grace_assets.demo import run_demo
+
+    run_demo(settings_or_exit(), days, seed)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True)
+def dev(host: str, port: int) -> None:
+    """Start the Dagster UI and its daemon on the data directory's instance."""
+    from grace_assets.instance import use_home
+
+    home = use_home(settings_or_exit())
+    click.echo(f"Instance {home}; UI at http://{host}:{port}")
+    beside = Path(sys.executable).with_name("dagster")
+    dagster = str(beside) if beside.exists() else shutil.which("dagster")
+    if dagster is None:
+        raise click.ClickException("the dagster command is not installed")
+    # The module by name, so that it works outside a checkout; the location is called the same.
+    where = ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else []
+    where = where or ["-m", "grace_assets.definitions"]
+    os.execv(dagster, [dagster, "dev", *where, "-h", host, "-p", str(port)])

@@ -1,0 +1,94 @@
+"""The demo: sample missions through the whole loop, told step by step."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+
+from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.instance import run_days
+from grace_assets.resources import StoreResource
+from grace_assets.settings import Settings
+
+SAMPLE_PREFIX = "sample-"
+NEVER = {DELIVER_TAG: "never"}
+
+
+def run_demo(settings: Settings, days: int, seed: int) -> None:
+    """Make, ingest and backfill `days` days that end today, then let Grace follow up."""
+    from grace_assets import sample
+
+    store = StoreResource.from_settings(settings)
+    refuse_real_data(store)
+    today = store.today()
+    first = today - timedelta(days=days - 1)
+    click.echo(f"Making {days} days of sample missions and telemetry, {first} to {today} …")
+    folder = settings.data_dir / "sample"
+    made = sample.generate(
+        today, days=days, seed=seed, timezone=settings.timezone, until=store.now()
+    )
+    missions_file, samples_file = sample.write(made, folder)
+    with store.landing() as landing:
+        inbox = store.inbox(landing)
+        counts = inbox.take_file(missions_file)
+        samples, _ = inbox.take_sample_file(samples_file)
+    click.echo(f"Ingested {counts.accepted:,} missions and {samples.accepted:,} KPI samples.")
+    click.echo("Backfilling all assets as one Dagster run …")
+    materialise(settings, first, today)
+    follow_up(settings, store, folder, seed)
+    show(store, today - timedelta(days=1))
+
+
+def refuse_real_data(store: StoreResource) -> None:
+    with store.landing() as landing:
+        if landing.holds_other_than(SAMPLE_PREFIX):
+            raise click.ClickException(
+                f"{store.root} holds real missions: set GRACE_DATA_DIR to another folder "
+                "for the demo"
+            )
+
+
+def follow_up(settings: Settings, store: StoreResource, folder: Path, seed: int) -> None:
+    """Carry out follow-ups as an agent would: read the outbox, repair, report back."""
+    from grace_assets import sample
+
+    outbox = settings.data_dir / "outbox" / "missions.jsonl"
+    requests = [json.loads(line) for line in outbox.read_text(encoding="utf-8").splitlines()]
+    missions = sample.follow_up_missions(requests, store.now(), seed)
+    if not missions:
+        return
+    reported = folder / "follow_ups.jsonl"
+    lines = (json.dumps(mission, ensure_ascii=False) + "\n" for mission in missions)
+    reported.write_text("".join(lines), encoding="utf-8")
+    with store.landing() as landing:
+        before, _ = landing.changed_days(0)
+        store.inbox(landing).take_file(reported)
+        _, changed = landing.changed_days(before)
+    click.echo(
+        f"Grace asked for {len(requests)} follow-ups and carried out {len(missions)}; "
+        "their days are made again …"
+    )
+    materialise(settings, date.fromisoformat(min(changed)), date.fromisoformat(max(changed)))
+
+
+def materialise(settings: Settings, first: date, last: date) -> None:
+    result = run_days(settings, "brief_job", first.isoformat(), last.isoformat(), NEVER)
+    if not result.success:
+        raise click.ClickException(f"run {result.run_id} failed; `make dev` shows it")
+    click.echo(f"{(last - first).days + 1} days in run {result.run_id}.")
+
+
+def show(store: StoreResource, day: date) -> None:
+    from grace_assets.core.brief import Brief
+    from grace_assets.render import text
+
+    row = store.lake().read("status_briefs", [day.isoformat()]).to_pylist()[0]
+    click.echo("\n" + text.render(Brief.from_json(row["content"])))
+    click.echo(
+        "\nLook around:  make dev   then http://127.0.0.1:3000 (assets, partitions, runs)\n"
+        f"Read a brief: .venv/bin/grace brief --date {day} --format markdown\n"
+        f"The tables:   {store.root}/tables/<table>/date=YYYY-MM-DD/*.parquet"
+    )

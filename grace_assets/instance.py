@@ -1,0 +1,42 @@
+"""The Dagster instance of a data directory, and runs started from the command line."""
+
+import os
+from importlib import resources
+
+import dagster as dg
+
+from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.settings import Settings
+
+
+def use_home(settings: Settings) -> str:
+    """Point `DAGSTER_HOME` at the data directory's own instance, unless it is set already."""
+    if not os.environ.get("DAGSTER_HOME"):
+        home = settings.dagster_home
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists():
+            shipped = resources.files("grace_assets").joinpath("dagster_home.yaml")
+            config.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+        os.environ["DAGSTER_HOME"] = str(home)
+    return os.environ["DAGSTER_HOME"]
+
+
+def run_days(
+    settings: Settings, job_name: str, first: str, last: str, tags: dict[str, str]
+) -> dg.ExecuteInProcessResult:
+    """One run of a job over the days first..last, in this process, recorded in the instance."""
+    from grace_assets.definitions import build_definitions
+
+    use_home(settings)
+    job = build_definitions(settings).get_job_def(job_name)
+    with dg.DagsterInstance.get() as instance:
+        if first == last:
+            return job.execute_in_process(
+                instance=instance, partition_key=first, tags=tags, raise_on_error=False
+            )
+        return job.execute_in_process(
+            instance=instance,
+            tags={**tags, RANGE_START_TAG: first, RANGE_END_TAG: last},
+            raise_on_error=False,
+        )

@@ -1,0 +1,30 @@
+"""What is launched together."""
+
+import dagster as dg
+
+from grace_assets.checks import no_partitions_left_failed
+
+LOOKING = dg.AssetSelection.checks(no_partitions_left_failed)
+DELIVERY = dg.AssetSelection.groups("delivery")
+
+missions_job = dg.define_asset_job(
+    "missions_job",
+    selection=dg.AssetSelection.all() - DELIVERY - LOOKING,
+    description="A day from its events to its brief. Sends nothing.",
+)
+brief_job = dg.define_asset_job(
+    "brief_job",
+    selection=dg.AssetSelection.all() - LOOKING,
+    description="A day from its events to its brief, and the brief to its readers.",
+)
+delivery_job = dg.define_asset_job(
+    "delivery_job",
+    selection=DELIVERY,
+    description="The brief of a day to its readers, or once more where an attempt is due.",
+)
+failed_partitions_job = dg.define_asset_job(
+    "failed_partitions_job",
+    selection=LOOKING,
+    description="Looks for partitions whose latest attempt failed.",
+)
+JOBS = [missions_job, brief_job, delivery_job, failed_partitions_job]

@@ -1,0 +1,67 @@
+"""Lines that broke a rule: as a table to read, and taken again once the cause is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from grace_assets.core.schemas import TABLES
+from grace_assets.lake.inbox import Inbox
+from grace_assets.lake.landing import Counts, Landing, Line, Rejected
+
+
+def to_table(rejected: Sequence[Rejected]) -> pa.Table:
+    """The `rejected_events` rows (with `date`); bytes that are no UTF-8 are escaped."""
+    return pa.Table.from_pylist(
+        [
+            {
+                "date": r.day,
+                "received_at": r.received_at,
+                "origin": r.origin,
+                "line": r.line,
+                "field": r.field,
+                "reason": r.reason,
+                "raw": r.raw.decode("utf-8", "backslashreplace"),
+            }
+            for r in rejected
+        ],
+        schema=TABLES["rejected_events"].with_date(),
+    )
+
+
+def replay(landing: Landing, inbox: Inbox) -> tuple[Counts, list[Rejected]]:
+    """Send waiting lines through the same validation again; returns what still does not pass.
+
+    Idempotent: a line that passes is marked, one that does not stays as it was, and an event
+    that is known by now counts as a duplicate. Whole files that could not be read are left to
+    be dropped again.
+    """
+    total, waiting = Counts(), []
+    for rejected in landing.rejected(waiting_only=True):
+        passed = False
+        if rejected.kind == "event":
+            passed = _replay_event(landing, rejected, total)
+        elif rejected.kind == "sample":
+            passed = inbox.take_sample_line(rejected.raw)
+            total.accepted += passed
+        if passed:
+            landing.mark_replayed([rejected.seq], datetime.now(UTC))
+        else:
+            waiting.append(rejected)
+    return total, waiting
+
+
+def _replay_event(landing: Landing, rejected: Rejected, total: Counts) -> bool:
+    # Received now: "more than 24 h in the future" is judged anew, which is often the cause.
+    counts = landing.add(
+        rejected.origin,
+        [Line(rejected.line, rejected.raw)],
+        datetime.now(UTC),
+        keep_rejected=False,
+    )
+    total.accepted += counts.accepted
+    total.duplicate += counts.duplicate
+    total.corrected += counts.corrected
+    return not counts.rejected

@@ -1,0 +1,121 @@
+"""What assets and sensors reach the outside through.
+
+Only places and switches are configured here. Secrets stay in the environment and are read by
+`grace_assets.notify` when a message goes out, so Dagster never stores or shows one.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from os import environ
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from grace_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from grace_assets.core.catalogue import Catalogue
+    from grace_assets.lake.inbox import Inbox
+    from grace_assets.lake.landing import Landing
+    from grace_assets.lake.tables import Lake
+    from grace_assets.notify.ledger import Ledger
+    from grace_assets.sources.stored import StoredSamples
+    from grace_assets.world.store import WorldModel
+
+
+class StoreResource(dg.ConfigurableResource):
+    """The data directory: landing, samples, tables, world model, delivery ledger."""
+
+    data_dir: str
+    timezone: str
+    catalogue_file: str | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "StoreResource":
+        return cls(
+            data_dir=str(settings.data_dir),
+            timezone=settings.timezone,
+            catalogue_file=str(settings.catalogue) if settings.catalogue else None,
+        )
+
+    @property
+    def root(self) -> Path:
+        return Path(self.data_dir)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def today(self) -> date:
+        return self.now().astimezone(self.zone).date()
+
+    def bounds(self, day: str) -> tuple[datetime, datetime]:
+        """Start and end of a local day in UTC: 23, 24 or 25 hours apart."""
+        start = date.fromisoformat(day)
+        midnight = datetime.min.time()
+        return tuple(
+            datetime.combine(d, midnight, self.zone).astimezone(UTC)
+            for d in (start, start + timedelta(days=1))
+        )
+
+    def lake(self) -> "Lake":
+        from grace_assets.lake.tables import Lake
+
+        return Lake(self.root)
+
+    @contextmanager
+    def landing(self) -> Iterator["Landing"]:
+        from grace_assets.lake.landing import Landing
+
+        landing = Landing(self.root, self.zone)
+        try:
+            yield landing
+        finally:
+            landing.close()
+
+    def inbox(self, landing: "Landing") -> "Inbox":
+        from grace_assets.lake.inbox import Inbox
+
+        reach = self.catalogue().settle_and_window_max.total_seconds()
+        return Inbox(self.root, self.zone, landing, reach)
+
+    def samples(self) -> "StoredSamples":
+        from grace_assets.sources.stored import StoredSamples
+
+        return StoredSamples(self.root)
+
+    def catalogue(self) -> "Catalogue":
+        from grace_assets.core.catalogue import SHIPPED, parse_catalogue
+
+        path = Path(self.catalogue_file) if self.catalogue_file else SHIPPED
+        return parse_catalogue(path.read_text(encoding="utf-8"), str(path))
+
+    def world(self) -> "WorldModel":
+        from grace_assets.world.store import WorldModel
+
+        return WorldModel(self.root / "state" / "world.sqlite")
+
+    def ledger(self) -> "Ledger":
+        from grace_assets.notify.ledger import Ledger
+
+        return Ledger(self.root / "state" / "delivery.sqlite")
+
+
+class DeliveryResource(dg.ConfigurableResource):
+    """When briefs go out. Where to, and with which secret, is read from the environment."""
+
+    enabled: bool = True
+    send_empty_days: bool = True
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "DeliveryResource":
+        return cls(enabled=settings.briefs_enabled, send_empty_days=settings.send_empty_days)
+
+    def environment(self) -> Mapping[str, str]:
+        return environ

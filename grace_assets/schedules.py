@@ -1,0 +1,39 @@
+"""What happens at a time of day, in `GRACE_TIMEZONE`."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.jobs import brief_job, failed_partitions_job
+from grace_assets.settings import Settings
+
+
+def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """The daily brief, and the look for failed partitions."""
+    running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
+
+    @dg.schedule(
+        job=brief_job,
+        cron_schedule=settings.brief_cron,
+        execution_timezone=settings.timezone,
+        default_status=running if settings.briefs_enabled else stopped,
+        description="The brief of the day before, made and delivered.",
+    )
+    def daily_brief_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        at = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
+        day = (at.date() - timedelta(days=1)).isoformat()
+        return dg.RunRequest(
+            run_key=f"brief:{day}", partition_key=day, tags={DELIVER_TAG: "always"}
+        )
+
+    failed_partitions_schedule = dg.ScheduleDefinition(
+        name="failed_partitions_schedule",
+        job=failed_partitions_job,
+        cron_schedule="30 * * * *",
+        execution_timezone=settings.timezone,
+        default_status=running,
+        description="Looks every hour for partitions whose latest run failed.",
+    )
+    return [daily_brief_schedule, failed_partitions_schedule]

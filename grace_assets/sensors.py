@@ -1,0 +1,139 @@
+"""What happens when something arrives or falls due. Deciding is plain, launching is Dagster's."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, timedelta
+
+import dagster as dg
+
+from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.jobs import delivery_job, missions_job
+from grace_assets.partitions import DAILY
+from grace_assets.resources import StoreResource
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+"""Dagster's own tags of a run over a range of partitions."""
+TICK_BUDGET_SECONDS = 30.0
+"""Dagster ends a tick after 60 s; what is left over waits for the next one."""
+
+
+def spans(days: Iterable[str]) -> Iterator[list[str]]:
+    """Ascending days in runs of consecutive ones: exactly these days, in as few runs as can be."""
+    span: list[str] = []
+    for day in sorted(days):
+        if span and date.fromisoformat(day) - date.fromisoformat(span[-1]) != timedelta(days=1):
+            yield span
+            span = []
+        span.append(day)
+    if span:
+        yield span
+
+
+def request(days: list[str], key: str, tags: Mapping[str, str] | None = None) -> dg.RunRequest:
+    """One run of consecutive days. `key` names what caused it, so that it is launched once."""
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    if len(days) == 1:
+        return dg.RunRequest(
+            run_key=f"{days[0]}:{digest}", partition_key=days[0], tags=dict(tags or {})
+        )
+    return dg.RunRequest(
+        run_key=f"{days[0]}..{days[-1]}:{digest}",
+        tags={
+            RANGE_START_TAG: days[0],
+            RANGE_END_TAG: days[-1],
+            **(tags or {}),
+        },
+    )
+
+
+@dg.sensor(
+    job=missions_job,
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Takes what was dropped into the inbox and launches exactly the days that changed. "
+        "The cursor is a place in the landing's journal."
+    ),
+)
+def mission_events_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SensorResult:
+    with store.landing() as landing:
+        intake = store.inbox(landing).take(store.now(), TICK_BUDGET_SECONDS)
+        cursor, waiting = read_cursor(context.cursor)
+        latest, changed = landing.changed_days(cursor)
+    changed = {**waiting, **changed}
+    # An event may lie up to a day ahead: its day waits until there is such a partition.
+    known = {day for day in changed if DAILY.has_partition_key(day)}
+    today = store.today().isoformat()
+    ahead = {day: seq for day, seq in changed.items() if day > today}
+    too_old = sorted(set(changed) - known - set(ahead))
+    if too_old:
+        context.log.warning(
+            f"{len(too_old)} days with missions lie before GRACE_START_DATE, the first "
+            f"{too_old[0]}: set it earlier to have them"
+        )
+    requests = [
+        request(span, ",".join(f"{day}@{changed[day]}" for day in span)) for span in spans(known)
+    ]
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else f"nothing changed ({intake.files} files read)",
+        cursor=write_cursor(latest, ahead),
+    )
+
+
+def read_cursor(text: str | None) -> tuple[int, dict[str, int]]:
+    """Journal entry reached, and days ahead of today that wait: `12;2026-01-02@11`."""
+    if not text:
+        return 0, {}
+    reached, *waiting = text.split(";")
+    pairs = (entry.split("@") for entry in waiting)
+    return int(reached), {day: int(seq) for day, seq in pairs}
+
+
+def write_cursor(reached: int, ahead: Mapping[str, int]) -> str:
+    return ";".join([str(reached), *(f"{day}@{seq}" for day, seq in sorted(ahead.items()))])
+
+
+@dg.sensor(
+    job=missions_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges missions again once the window after them has closed.",
+)
+def pending_verdicts_sensor(store: StoreResource) -> dg.SensorResult:
+    now = store.now()
+    with store.landing() as landing:
+        due = landing.due_rejudge(now)
+    # The hour is part of the key: a run that failed is tried again an hour later, and one that
+    # is still queued is not doubled within the hour.
+    hour = now.strftime("%Y-%m-%dT%H")
+    requests = [
+        request(span, f"{hour}|" + ",".join(f"{day}@{due[day]:%FT%T.%f}" for day in span))
+        for span in spans(due)
+    ]
+    return dg.SensorResult(
+        run_requests=requests, skip_reason=None if requests else "no window has closed"
+    )
+
+
+@dg.sensor(
+    job=delivery_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Takes up deliveries whose next attempt is due.",
+)
+def due_deliveries_sensor(store: StoreResource) -> dg.SensorResult:
+    now = store.now()
+    requests = [
+        request([day], f"{now:%Y-%m-%dT%H:%M}", {DELIVER_TAG: "always"})
+        for day in store.ledger().due(now)
+    ]
+    return dg.SensorResult(
+        run_requests=requests, skip_reason=None if requests else "no attempt is due"
+    )
+
+
+SENSORS = [mission_events_sensor, pending_verdicts_sensor, due_deliveries_sensor]

@@ -1,0 +1,26 @@
+"""What a source of KPI samples is, and the roles that the product knows by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROLES = ("rag_kpis", "domain_health", "service_mesh")
+"""KPIs stored with the world model, health of domains, infrastructure; in order of preference
+where one figure is wanted and several sources have it. Other names follow, by name."""
+
+
+class SampleSource(Protocol):
+    """Answers with samples; what they are called (`source`) is up to the one who stored them."""
+
+    def read(self, first: datetime, last: datetime, domains: Sequence[str]) -> pa.Table:
+        """Samples of `domains` with first ≤ timestamp < last.
+
+        Columns source, domain_id, metric, timestamp (µs, UTC), value; sorted by the first four
+        and unique in them.
+        """
+        ...
