@@ -1,0 +1,180 @@
+"""Follow-up missions: what Grace asks for when a domain keeps having problems.
+
+The table is a fold over the whole history of problems and of missions that carried follow-ups
+out, so re-running a day, or running days in another order, cannot open a second one. What was
+already announced to the outside is the one thing that the fold cannot undo and takes as given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core.schemas import DATE, SEVERITIES, TABLES
+
+LATE_EVIDENCE = timedelta(days=7)
+"""How long before an announced follow-up a problem found late still belongs to it."""
+
+_MISSION_TYPES = {
+    "mission_failures": "failure_remediation",
+    "degrading_kpi": "performance_optimization",
+    "low_effectiveness": "performance_optimization",
+    "recurring_issue": "error_remediation",
+    "did_not_hold": "error_remediation",
+}
+"""The kind of mission that a problem asks for; where severities are equal, the first leads."""
+
+_COMPLETED = ("follow_up_id", "mission_id", DATE, "completed_at", "verdict")
+
+
+@dataclass(frozen=True)
+class _Closing:
+    mission_id: str
+    verdict: str
+    day: date
+
+
+@dataclass
+class _FollowUp:
+    follow_up_id: str
+    domain_id: str
+    opened_on: date
+    closing: _Closing | None
+    problems: dict[date, list[dict]] = field(default_factory=dict)
+
+    def takes(self, day: date) -> bool:
+        """Whether it was open on `day`; the day on which it closes still belongs to it."""
+        return self.opened_on <= day and (self.closing is None or day <= self.closing.day)
+
+    def row(self) -> dict[str, object]:
+        days = sorted(self.problems)
+        first = self.problems.get(self.opened_on) or (self.problems[days[0]] if days else [])
+        every = [problem for day in days for problem in self.problems[day]]
+        return {
+            DATE: self.opened_on.isoformat(),
+            "follow_up_id": self.follow_up_id,
+            "domain_id": self.domain_id,
+            "title": f"Investigate {self.domain_id} issues",
+            "type": _mission_type(first),
+            "reason": _reason(first),
+            "priority": _priority(every),
+            "status": "closed" if self.closing else "open",
+            "opened_on": self.opened_on,
+            "closed_by_mission_id": self.closing.mission_id if self.closing else None,
+            "verdict": self.closing.verdict if self.closing else None,
+            "evidence": _evidence(every),
+        }
+
+
+def follow_up_id(domain_id: str, opened_on: date) -> str:
+    """The id of the follow-up that a domain's problems on `opened_on` open."""
+    identity = f"{domain_id}\x1f{opened_on.isoformat()}"
+    return "fu-" + hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def completed_follow_ups(outcomes: pa.Table) -> pa.Table:
+    """The missions of `mission_outcomes` that carried out a follow-up, as the fold takes them."""
+    return outcomes.select(_COMPLETED).filter(pc.is_valid(outcomes["follow_up_id"]))
+
+
+def fold_follow_ups(
+    problems: pa.Table, completed: pa.Table, issued: Mapping[str, tuple[str, date]]
+) -> pa.Table:
+    """Fold all history into the table `follow_up_missions`, `date` being the day of opening.
+
+    `problems` is that table over all days, `completed` the rows of `completed_follow_ups` over
+    all days (unknown ids are ignored), `issued` the follow-ups already announced: id → (domain,
+    opened on). A domain's first problem day without an open follow-up opens one; later days add
+    evidence to it, including the day on which the first mission with its id completes, which
+    closes it. An issued follow-up always stays, and takes over problems found late up to
+    `LATE_EVIDENCE` before it where no other was open.
+    """
+    closings = _closings(completed)
+    by_domain: dict[str, list[_FollowUp]] = defaultdict(list)
+    for id_, (domain_id, opened_on) in issued.items():
+        by_domain[domain_id].append(
+            _FollowUp(id_, domain_id, opened_on, _closing(closings, id_, opened_on))
+        )
+    for domain_id, day, rows in _problem_days(problems):
+        known = by_domain[domain_id]
+        target = _open_on(known, day) or _issued_soon_after(known, day)
+        if target is None:
+            id_ = follow_up_id(domain_id, day)
+            target = _FollowUp(id_, domain_id, day, _closing(closings, id_, day))
+            known.append(target)
+        target.problems[day] = rows
+    every = sorted(
+        (follow_up for known in by_domain.values() for follow_up in known),
+        key=lambda follow_up: (follow_up.opened_on, follow_up.domain_id, follow_up.follow_up_id),
+    )
+    schema = TABLES["follow_up_missions"].with_date()
+    return pa.Table.from_pylist([follow_up.row() for follow_up in every], schema=schema)
+
+
+def _closings(completed: pa.Table) -> dict[str, _Closing]:
+    """The mission that carried each follow-up out: the first to complete."""
+    rows = completed.select(_COMPLETED).to_pylist()
+    first: dict[str, _Closing] = {}
+    for row in sorted(rows, key=lambda row: (row["completed_at"], row["mission_id"])):
+        closing = _Closing(row["mission_id"], row["verdict"], date.fromisoformat(row[DATE]))
+        first.setdefault(row["follow_up_id"], closing)
+    return first
+
+
+def _closing(closings: Mapping[str, _Closing], id_: str, opened_on: date) -> _Closing | None:
+    closing = closings.get(id_)
+    if closing is None or closing.day >= opened_on:
+        return closing
+    # A clock that runs behind must not close a follow-up before the day that opened it.
+    return _Closing(closing.mission_id, closing.verdict, opened_on)
+
+
+def _problem_days(problems: pa.Table) -> Iterable[tuple[str, date, list[dict]]]:
+    """Each domain's problem days in order, with their problems, dominant first."""
+    days: dict[tuple[str, date], list[dict]] = defaultdict(list)
+    for row in problems.to_pylist():
+        days[row["domain_id"], date.fromisoformat(row[DATE])].append(row)
+    for (domain_id, day), rows in sorted(days.items()):
+        yield domain_id, day, sorted(rows, key=_dominance)
+
+
+def _dominance(problem: Mapping[str, str]) -> tuple[int, int, str]:
+    order = list(_MISSION_TYPES).index(problem["type"])
+    return SEVERITIES.index(problem["severity"]), order, problem["problem_id"]
+
+
+def _open_on(known: Iterable[_FollowUp], day: date) -> _FollowUp | None:
+    taking = (follow_up for follow_up in known if follow_up.takes(day))
+    return max(taking, key=lambda follow_up: follow_up.opened_on, default=None)
+
+
+def _issued_soon_after(known: Iterable[_FollowUp], day: date) -> _FollowUp | None:
+    # Days are folded in order, so whatever opens after `day` was issued.
+    soon = (f for f in known if day < f.opened_on <= day + LATE_EVIDENCE)
+    return min(soon, key=lambda follow_up: follow_up.opened_on, default=None)
+
+
+def _mission_type(problems: list[dict]) -> str:
+    return _MISSION_TYPES[problems[0]["type"]] if problems else "error_remediation"
+
+
+def _priority(problems: list[dict]) -> str:
+    severities = [problem["severity"] for problem in problems]
+    return min(severities, key=SEVERITIES.index, default="medium")
+
+
+def _reason(problems: list[dict]) -> str:
+    if not problems:
+        return "Auto-brief flagged problems that later corrections removed"
+    return "Auto-brief flagged problems: " + "; ".join(row["description"] for row in problems)
+
+
+def _evidence(problems: list[dict]) -> list[str]:
+    texts = (f"{row[DATE]}: {text}" for row in problems for text in row["evidence"])
+    return list(dict.fromkeys(texts))

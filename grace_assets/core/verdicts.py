@@ -1,0 +1,63 @@
+"""The history of verdicts: what was judged, when, by which method, and what changed since.
+
+A verdict may be restated when late samples or a better judge arrive. What was said before stays
+on record, so this module only ever appends.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core.schemas import TABLES
+
+SCORE_TOLERANCE = 1e-9
+"""Scores closer than this are the same score."""
+
+_GIVEN = pa.array(["first", "restated"])
+
+
+def append_verdicts(history: pa.Table, outcomes: pa.Table) -> pa.Table:
+    """Return `history` and after it a row for each mission whose verdict is new or differs.
+
+    Both are tables in memory (`mission_verdicts` and `mission_outcomes`, `date` in front). A
+    mission differs from its latest row in verdict, method or score (by more than
+    `SCORE_TOLERANCE`). `pending` is not a verdict yet and is not recorded. `history` must hold
+    all earlier rows of the missions in `outcomes`; its rows are kept as they are, also those of
+    missions that are no longer in `outcomes`.
+    """
+    schema = TABLES["mission_verdicts"].with_date()
+    kept = history.select(schema.names).cast(schema)
+    judged = outcomes.filter(pc.not_equal(outcomes["verdict"], "pending"))
+    latest = _latest(kept)
+    before = latest.take(pc.index_in(judged["mission_id"], latest["mission_id"].combine_chunks()))
+    is_new = pc.is_null(before["mission_id"])
+    changed = pc.or_(is_new, pc.fill_null(_differs(before, judged), False))
+    stage = pc.if_else(is_new, "first", "restated")
+    columns = {
+        **{name: judged[name] for name in schema.names if name not in ("stage", "held")},
+        "stage": stage,
+        "held": pa.nulls(judged.num_rows, pa.bool_()),
+    }
+    rows = pa.table([columns[name] for name in schema.names], names=schema.names)
+    return pa.concat_tables([kept, rows.filter(changed).cast(schema)])
+
+
+def _latest(history: pa.Table) -> pa.Table:
+    """The last verdict given on each mission; rows that only say whether it held do not count."""
+    given = history.filter(pc.is_in(history["stage"], _GIVEN))
+    by_time = given.take(pc.sort_indices(given, [("judged_at", "ascending")]))
+    numbered = by_time.select(["mission_id"]).append_column(
+        "position", pa.array(np.arange(by_time.num_rows))
+    )
+    last = numbered.group_by("mission_id").aggregate([("position", "max")])
+    return by_time.take(last["position_max"])
+
+
+def _differs(before: pa.Table, now: pa.Table) -> pa.ChunkedArray:
+    old, new = before["effectiveness_score"], now["effectiveness_score"]
+    one_unknown = pc.xor(pc.is_null(old), pc.is_null(new))
+    moved = pc.fill_null(pc.greater(pc.abs(pc.subtract(old, new)), SCORE_TOLERANCE), False)
+    renamed = [pc.not_equal(before[name], now[name]) for name in ("verdict", "method_version")]
+    return pc.or_(pc.or_(one_unknown, moved), pc.or_(*renamed))

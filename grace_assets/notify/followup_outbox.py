@@ -1,0 +1,250 @@
+"""Announces follow-up missions to the outside: a line each in a file, and a webhook if wanted.
+
+A follow-up must be asked for once, however often a run is repeated or killed. A ledger (SQLite,
+flushed at every commit) decides what was announced; the file is brought up to it afterwards, and
+the next call completes what a crash left undone. The webhook is at least once: after a crash
+between request and record it is called again with the same `Idempotency-Key`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+BUSY_SECONDS = 60.0
+"""How long to wait for another process that is writing."""
+CLAIM = timedelta(minutes=5)
+"""How long a process keeps a request to itself; longer than any request takes."""
+GIVE_UP = timedelta(days=7)
+"""A webhook that has failed for so long is not asked again about this follow-up."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS follow_ups (
+    id INTEGER PRIMARY KEY,
+    follow_up_id TEXT NOT NULL UNIQUE,
+    domain_id TEXT NOT NULL,
+    opened_on TEXT NOT NULL,
+    line TEXT NOT NULL,
+    written INTEGER NOT NULL DEFAULT 0,
+    status TEXT NOT NULL DEFAULT 'pending',
+    reason TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at TEXT,
+    claimed_until TEXT
+)
+"""
+
+
+@dataclass(frozen=True)
+class PostResult:
+    """What became of one follow-up at the webhook: `posted`, `pending` or `rejected`, and why."""
+
+    status: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class PostReport:
+    """The follow-ups that a call tried, by id."""
+
+    results: Mapping[str, PostResult]
+
+    def count(self, status: str) -> int:
+        return sum(result.status == status for result in self.results.values())
+
+
+class FollowUpOutbox:
+    """The outbox under `data_dir`; safe to use from several threads and processes at once.
+
+    Lines go to `outbox/missions.jsonl`; the ledger is `state/follow_ups.sqlite`. A consumer may
+    take lines away: what was written once is not written again.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / "outbox" / "missions.jsonl"
+        self._ledger = data_dir / "state" / "follow_ups.sqlite"
+        for path in (self._file, self._ledger):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._connect()) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute(_SCHEMA)
+
+    def announce(self, follow_ups: Iterable[Mapping[str, object]]) -> int:
+        """Announce rows of `follow_up_missions` not announced before; returns how many were new.
+
+        Also completes what an earlier call left undone, so an empty list is worth a call. Raises
+        `OSError` where the file cannot be written; the ledger then keeps the lines for the next.
+        """
+        requests = [_request(follow_up) for follow_up in follow_ups]
+        with closing(self._connect()) as db:
+            with _transaction(db):
+                new = sum(_record(db, request) for request in requests)
+            # The write lock is held over the file, so one process at a time appends to it.
+            with _transaction(db):
+                self._write_missing(db)
+        return new
+
+    def issued(self) -> dict[str, tuple[str, date]]:
+        """Everything announced so far: id → (domain, opened on)."""
+        with closing(self._connect()) as db:
+            rows = db.execute("SELECT follow_up_id, domain_id, opened_on FROM follow_ups")
+            return {id_: (domain, date.fromisoformat(day)) for id_, domain, day in rows}
+
+    def statuses(self) -> dict[str, PostResult]:
+        """How each announced follow-up stands with the webhook."""
+        with closing(self._connect()) as db:
+            rows = db.execute("SELECT follow_up_id, status, reason FROM follow_ups ORDER BY id")
+            return {id_: PostResult(status, reason) for id_, status, reason in rows}
+
+    def post_pending(self, url: str, client: httpx.Client, now: datetime) -> PostReport:
+        """POST each pending follow-up to `url`, once a call; returns what became of each.
+
+        2xx is `posted`; 4xx other than 408 and 429 is `rejected`; anything else stays `pending`
+        for the next call, until `GIVE_UP` after the first attempt. Where the receiver cannot be
+        reached or asks to slow down, the rest of the call is spared. Network failures do not
+        raise, and no text names the URL, which may hold a secret. `now` is aware.
+        """
+        now = now.astimezone(UTC)
+        results: dict[str, PostResult] = {}
+        with closing(self._connect()) as db:
+            pending = db.execute(
+                "SELECT follow_up_id, line FROM follow_ups WHERE status = 'pending' ORDER BY id"
+            ).fetchall()
+            for id_, line in pending:
+                if not _claim(db, id_, now):
+                    continue
+                result, go_on = _post(url, client, id_, line)
+                results[id_] = _settle(db, id_, result, now)
+                if not go_on:
+                    break
+        return PostReport(results)
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._ledger, timeout=BUSY_SECONDS, isolation_level=None)
+        db.execute("PRAGMA synchronous = FULL")
+        return db
+
+    def _write_missing(self, db: sqlite3.Connection) -> None:
+        missing = dict(
+            db.execute("SELECT follow_up_id, line FROM follow_ups WHERE NOT written ORDER BY id")
+        )
+        if not missing:
+            return
+        with self._file.open("a+b") as file:
+            present = _complete_lines(file)
+            lines = [line for id_, line in missing.items() if id_ not in present]
+            file.write("".join(line + "\n" for line in lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        _sync_folder(self._file.parent)
+        marks = ((id_,) for id_ in missing)
+        db.executemany("UPDATE follow_ups SET written = 1 WHERE follow_up_id = ?", marks)
+
+
+def _request(follow_up: Mapping[str, object]) -> dict[str, str]:
+    """The mission request that a row of `follow_up_missions` stands for."""
+    names = ("follow_up_id", "domain_id", "title", "reason", "priority", "opened_on")
+    return {name: str(follow_up[name]) for name in names} | {"mission_type": str(follow_up["type"])}
+
+
+def _record(db: sqlite3.Connection, request: Mapping[str, str]) -> bool:
+    """Enter a request in the ledger; False if it was there."""
+    line = json.dumps(request, ensure_ascii=False, sort_keys=True)
+    values = (request["follow_up_id"], request["domain_id"], request["opened_on"], line)
+    cursor = db.execute(
+        "INSERT INTO follow_ups (follow_up_id, domain_id, opened_on, line) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (follow_up_id) DO NOTHING",
+        values,
+    )
+    return cursor.rowcount == 1
+
+
+def _complete_lines(file) -> set[str]:
+    """Make the file end with a whole line, and return the follow-up ids of its lines."""
+    file.seek(0)
+    content = file.read()
+    body, newline, tail = content.rpartition(b"\n")
+    ids = {_id_of(line) for line in body.splitlines()}
+    if tail and _id_of(tail) is None:
+        # Torn by a crash in the middle of a write: the ledger still has it.
+        file.truncate(len(body) + len(newline))
+    elif tail:
+        ids.add(_id_of(tail))
+        file.write(b"\n")
+    return {id_ for id_ in ids if id_}
+
+
+def _id_of(line: bytes) -> str | None:
+    try:
+        request = json.loads(line)
+    except ValueError:
+        return None
+    return request.get("follow_up_id") if isinstance(request, dict) else None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _claim(db: sqlite3.Connection, id_: str, now: datetime) -> bool:
+    """Reserve a pending follow-up, so that no other process posts it meanwhile."""
+    cursor = db.execute(
+        "UPDATE follow_ups SET claimed_until = ?, attempts = attempts + 1, "
+        "first_attempt_at = coalesce(first_attempt_at, ?) "
+        "WHERE follow_up_id = ? AND status = 'pending' AND coalesce(claimed_until, '') <= ?",
+        ((now + CLAIM).isoformat(), now.isoformat(), id_, now.isoformat()),
+    )
+    return cursor.rowcount == 1
+
+
+def _post(url: str, client: httpx.Client, id_: str, line: str) -> tuple[PostResult, bool]:
+    """Post one line; the flag says whether it makes sense to go on with the next."""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": id_}
+    try:
+        status = client.post(url, content=line.encode(), headers=headers).status_code
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The kind alone: the message may quote the URL.
+        return PostResult("pending", type(error).__name__), False
+    if 200 <= status < 300:
+        return PostResult("posted"), True
+    if 400 <= status < 500 and status not in (408, 429):
+        return PostResult("rejected", f"HTTP status {status}"), True
+    return PostResult("pending", f"HTTP status {status}"), False
+
+
+def _settle(db: sqlite3.Connection, id_: str, result: PostResult, now: datetime) -> PostResult:
+    """Record what became of a request, and release it."""
+    (first,) = db.execute(
+        "SELECT first_attempt_at FROM follow_ups WHERE follow_up_id = ?", (id_,)
+    ).fetchone()
+    if result.status == "pending" and now - datetime.fromisoformat(first) >= GIVE_UP:
+        result = PostResult("rejected", f"gave up after {GIVE_UP.days} days: {result.reason}")
+    db.execute(
+        "UPDATE follow_ups SET status = ?, reason = ?, claimed_until = NULL WHERE follow_up_id = ?",
+        (result.status, result.reason, id_),
+    )
+    return result
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    # Taking the write lock at once lets the busy timeout work; upgrading a read lock would fail.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")

@@ -1,0 +1,236 @@
+"""The world model: what Grace remembers, as documents that can be searched by ordinary words.
+
+An SQLite file with its built-in full-text index (FTS5). It is derived from the tables and can be
+rebuilt from them at any time, so it trades the last commits before a power cut for speed.
+Understanding a question ("last week") is not its business; callers pass the dates.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["mission", "brief"]
+
+BUSY_SECONDS = 60.0
+"""How long to wait for another process that is writing."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One thing to remember; `day` is `YYYY-MM-DD`, a brief has no domain and no verdict."""
+
+    knowledge_id: str
+    kind: Kind
+    day: str
+    domain_id: str | None
+    title: str
+    text: str
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found document with the passage that matched; a higher score is a better match."""
+
+    document: Document
+    snippet: str
+    score: float
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Document))
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    id INTEGER PRIMARY KEY,
+    knowledge_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    day TEXT NOT NULL,
+    domain_id TEXT,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    verdict TEXT
+);
+CREATE INDEX IF NOT EXISTS documents_by_day ON documents (day, kind);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
+    domain_id, title, text,
+    content = 'documents', content_rowid = 'id',
+    tokenize = 'porter unicode61 remove_diacritics 2', prefix = '3'
+);
+CREATE TRIGGER IF NOT EXISTS documents_inserted AFTER INSERT ON documents BEGIN
+    INSERT INTO words (rowid, domain_id, title, text)
+    VALUES (new.id, new.domain_id, new.title, new.text);
+END;
+CREATE TRIGGER IF NOT EXISTS documents_deleted AFTER DELETE ON documents BEGIN
+    INSERT INTO words (words, rowid, domain_id, title, text)
+    VALUES ('delete', old.id, old.domain_id, old.title, old.text);
+END;
+"""
+
+_WEIGHTS = "4.0, 2.0, 1.0"
+"""How much a word counts in domain, title and text: naming the domain asks for the domain."""
+
+_STOP_TEXT = """
+    a about all am an and any are as at be been but by can could did do does done for from get
+    got grace had has have how i if in into is it its last many me month months more most much
+    my of on or our please recent recently show since so some tell than that the their them then
+    there these they this those to today up us was we week weeks were what when where which who
+    why will with would yesterday you your day days fix fixed fixes repair repaired repairs
+"""
+_STOP_WORDS = frozenset(_STOP_TEXT.split())
+"""Words that say how one asks, when, or what every document is about; none tells two apart."""
+
+
+class WorldModel:
+    """The store at `path`; safe to use from several threads and processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self._connect()) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            with _transaction(db):
+                for statement in _statements(_SCHEMA):
+                    db.execute(statement)
+
+    def replace_day(self, day: str, kind: Kind, documents: Iterable[Document]) -> None:
+        """Make `documents` the only ones of that day and kind, all or nothing.
+
+        A document known under another day moves here. Raises `ValueError` for a document of
+        another day or kind.
+        """
+        rows = {document.knowledge_id: document for document in documents}
+        for document in rows.values():
+            if (document.day, document.kind) != (day, kind):
+                raise ValueError(f"{document.knowledge_id} is not a {kind} of {day}")
+        with closing(self._connect()) as db, _transaction(db):
+            db.execute("DELETE FROM documents WHERE day = ? AND kind = ?", (day, kind))
+            db.executemany("DELETE FROM documents WHERE knowledge_id = ?", ((id_,) for id_ in rows))
+            marks = ", ".join("?" for _ in fields(Document))
+            db.executemany(
+                f"INSERT INTO documents ({_COLUMNS}) VALUES ({marks})", map(astuple, rows.values())
+            )
+
+    def search(
+        self,
+        query: str,
+        *,
+        domain: str | None = None,
+        kind: Kind | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 10,
+    ) -> list[Hit]:
+        """Find documents by the words of `query`, best match first; dates are inclusive.
+
+        Documents with every word come back, or, where there is none, those with any. Words are
+        matched by their beginning, without regard to case, accents or English endings. A query
+        of stop words alone gives the newest documents.
+        """
+        where, values = _filters(domain, kind, since, until)
+        words = search_words(query)
+        with closing(self._connect()) as db:
+            if not words:
+                return _newest(db, where, values, limit)
+            for operator in (" AND ", " OR "):
+                expression = operator.join(f'"{word}"*' for word in words)
+                if hits := _matching(db, expression, where, values, limit):
+                    return hits
+        return []
+
+    def get(self, knowledge_id: str) -> Document | None:
+        with closing(self._connect()) as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS} FROM documents WHERE knowledge_id = ?", (knowledge_id,)
+            ).fetchone()
+        return Document(*row) if row else None
+
+    def count(self, kind: Kind | None = None) -> int:
+        where, values = _filters(None, kind, None, None)
+        with closing(self._connect()) as db:
+            (n,) = db.execute(f"SELECT count(*) FROM documents d WHERE {where}", values).fetchone()
+        return n
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+        # Without a flush per commit; in WAL mode a power cut loses commits but corrupts nothing.
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+
+def search_words(query: str) -> list[str]:
+    """The words of `query` worth searching for, in order, without stop words or repetition.
+
+    Only letters, marks and digits survive, so no word can be an operator or end a quotation.
+    """
+    letters = (c if unicodedata.category(c)[0] in "LMN" else " " for c in query.casefold())
+    words = unicodedata.normalize("NFC", "".join(letters)).split()
+    return [word for word in dict.fromkeys(words) if word not in _STOP_WORDS]
+
+
+def _filters(
+    domain: str | None, kind: str | None, since: str | None, until: str | None
+) -> tuple[str, list[str]]:
+    """Conditions on documents `d`, and their values."""
+    conditions = (
+        ("d.domain_id = ?", domain),
+        ("d.kind = ?", kind),
+        ("d.day >= ?", since),
+        ("d.day <= ?", until),
+    )
+    given = [(sql, value) for sql, value in conditions if value is not None]
+    return " AND ".join(["1", *(sql for sql, _ in given)]), [value for _, value in given]
+
+
+def _matching(
+    db: sqlite3.Connection, expression: str, where: str, values: list[str], limit: int
+) -> list[Hit]:
+    columns = ", ".join(f"d.{field.name}" for field in fields(Document))
+    rows = db.execute(
+        f"""
+        SELECT {columns}, snippet(words, -1, '', '', '…', 24), -bm25(words, {_WEIGHTS}) AS score
+        FROM words JOIN documents d ON d.id = words.rowid
+        WHERE words MATCH ? AND {where}
+        ORDER BY score DESC, d.day DESC, d.knowledge_id LIMIT ?
+        """,
+        (expression, *values, limit),
+    )
+    return [Hit(Document(*row[:-2]), row[-2], row[-1]) for row in rows]
+
+
+def _newest(db: sqlite3.Connection, where: str, values: list[str], limit: int) -> list[Hit]:
+    rows = db.execute(
+        f"""
+        SELECT {_COLUMNS}, substr(text, 1, 200) FROM documents d
+        WHERE {where} ORDER BY day DESC, knowledge_id LIMIT ?
+        """,
+        (*values, limit),
+    )
+    return [Hit(Document(*row[:-1]), row[-1], 0.0) for row in rows]
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one; `executescript` would commit in between."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    # Taking the write lock at once lets the busy timeout work; upgrading a read lock would fail.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
