@@ -1,0 +1,32 @@
+"""Builders that several test files share."""
+
+import json
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from grace_assets.lake.landing import Landing
+
+
+def event(mission_id: str = "m-1", **fields) -> dict:
+    """A valid mission event with only the required fields, and `fields` over them."""
+    base = {
+        "mission_id": mission_id,
+        "domain_id": "payments",
+        "started_at": "2026-03-01T10:00:00Z",
+        "completed_at": "2026-03-01T10:10:00Z",
+        "success": True,
+    }
+    return {**base, **fields}
+
+
+def encode(*events: dict) -> bytes:
+    return b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in events)
+
+
+@pytest.fixture
+def landing(tmp_path: Path):
+    landing = Landing(tmp_path, ZoneInfo("UTC"))
+    yield landing
+    landing.close()

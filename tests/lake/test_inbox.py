@@ -1,0 +1,136 @@
+"""Files that appear, grow, are rewritten, are torn; and files that are archived."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from grace_assets.lake.inbox import Inbox
+from grace_assets.lake.quarantine import replay
+from tests.conftest import encode, event
+
+HEADER = b"source,domain_id,metric,timestamp,value\n"
+
+
+@pytest.fixture
+def inbox(tmp_path, landing):
+    return Inbox(tmp_path, ZoneInfo("UTC"), landing, reach_seconds=2100)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def later() -> datetime:
+    """When files dropped just now count as quiet."""
+    return now() + timedelta(minutes=2)
+
+
+def tally(intake) -> tuple[int, int, int, int]:
+    missions = intake.missions
+    return missions.accepted, missions.duplicate, missions.corrected, len(missions.rejected)
+
+
+def test_a_growing_file_is_read_on_from_its_last_whole_line(inbox):
+    path = inbox.folder / "agent.jsonl"
+    first, second = encode(event("a")), encode(event("b"))
+    path.write_bytes(first + second[:20])
+    assert tally(inbox.take(now())) == (1, 0, 0, 0)
+    with path.open("ab") as file:
+        file.write(second[20:])
+    assert tally(inbox.take(now())) == (1, 0, 0, 0)
+    assert tally(inbox.take(now())) == (0, 0, 0, 0)
+
+
+def test_a_torn_tail_is_waited_for_then_quarantined(inbox, landing):
+    path = inbox.folder / "agent.jsonl"
+    path.write_bytes(encode(event("a")) + b'{"mission_id": "b", "dom')
+    assert tally(inbox.take(now())) == (1, 0, 0, 0)
+    assert tally(inbox.take(later())) == (0, 0, 0, 1)
+    (bad,) = landing.rejected()
+    assert (bad.origin, bad.line) == ("agent.jsonl", 2)
+
+
+def test_a_last_line_without_newline_is_taken_once_the_file_is_quiet(inbox):
+    (inbox.folder / "agent.jsonl").write_bytes(encode(event("a")).rstrip(b"\n"))
+    assert tally(inbox.take(now())) == (0, 0, 0, 0)
+    assert tally(inbox.take(later())) == (1, 0, 0, 0)
+
+
+def test_a_rewritten_file_is_read_again_and_known_events_are_duplicates(inbox):
+    path = inbox.folder / "agent.jsonl"
+    path.write_bytes(encode(event("a"), event("b")))
+    inbox.take(now())
+    path.write_bytes(encode(event("c"), event("b"), event("d")))
+    assert tally(inbox.take(now())) == (2, 1, 0, 0)
+
+
+def test_unfinished_names_are_left_alone(inbox):
+    for name in (".hidden.jsonl", "part.jsonl.tmp", "notes.txt"):
+        (inbox.folder / name).write_bytes(encode(event(name)))
+    assert tally(inbox.take(later())) == (0, 0, 0, 0)
+
+
+def test_a_quiet_file_is_archived_and_what_a_late_writer_adds_is_still_taken(inbox, tmp_path):
+    path = inbox.folder / "agent.jsonl"
+    path.write_bytes(encode(event("a")))
+    with path.open("ab") as writer:
+        inbox.take(later())
+        assert not path.exists()
+        writer.write(encode(event("b")))
+        writer.flush()
+        assert tally(inbox.take(now())) == (1, 0, 0, 0)
+    path.write_bytes(encode(event("c")))
+    assert tally(inbox.take(later())) == (1, 0, 0, 0)
+    assert len(list((tmp_path / "archive/inbox").iterdir())) == 2
+
+
+def test_a_named_file_is_taken_whole_at_once_and_twice_is_harmless(inbox, tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\n" + encode(event("a")) + b"[]\n" + encode(event("b")).rstrip(b"\n"))
+    counts = inbox.take_file(path)
+    assert (counts.accepted, [r.line for r in counts.rejected]) == (2, [3])
+    assert inbox.take_file(path).duplicate == 2
+
+
+def test_sample_files_are_taken_once_they_are_whole(inbox, tmp_path):
+    path = inbox.folder / "kpis" / "health.csv"
+    path.write_bytes(HEADER + b"domain_health,payments,latency_ms,2026-03-01T10:00:00Z,280\n")
+    assert inbox.take(now()).samples.accepted == 0
+    os.utime(path, (0, 0))
+    assert inbox.take(now()).samples.accepted == 1
+    assert not path.exists()
+    assert (tmp_path / "archive/inbox/kpis/health.csv").exists()
+
+
+def test_a_sample_file_that_cannot_be_read_is_quarantined_by_name(inbox, landing):
+    path = inbox.folder / "kpis" / "broken.parquet"
+    path.write_bytes(b"PAR1 not really")
+    os.utime(path, (0, 0))
+    assert inbox.take(now()).bad_samples == 1
+    (bad,) = landing.rejected()
+    assert (bad.origin, bad.kind) == ("broken.parquet", "file")
+
+
+def test_replay_takes_what_passes_now_and_is_idempotent(inbox, landing, tmp_path):
+    path = tmp_path / "events.jsonl"
+    soon = (now() + timedelta(hours=25)).isoformat()
+    path.write_bytes(encode(event("early", completed_at=soon)) + b"{never\n")
+    assert inbox.take_file(path).accepted == 0
+    moved = [r for r in landing.rejected() if r.field == "completed_at"]
+    assert len(moved) == 1
+    counts, waiting = replay(landing, inbox)
+    assert (counts.accepted, len(waiting)) == (0, 2)
+    landing.add("fix", [], now())
+    assert len(landing.rejected()) == 2, "a replay that fails adds no second row"
+
+
+def test_a_look_costs_what_is_new(inbox, landing, tmp_path):
+    for number in range(300):
+        path = inbox.folder / f"f{number}.jsonl"
+        path.write_bytes(encode(event(f"m{number}")))
+        os.utime(path, (0, 0))
+    assert tally(inbox.take(now())) == (300, 0, 0, 0)
+    assert list(inbox.folder.glob("*.jsonl")) == []
+    assert tally(inbox.take(now())) == (0, 0, 0, 0)

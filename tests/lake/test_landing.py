@@ -1,0 +1,99 @@
+"""Identity, corrections, the journal of days: CONTRACT section 1."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from grace_assets.lake.landing import Landing, Line, micros, moment
+from tests.conftest import encode, event
+
+NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+def lines(*events: dict) -> list[Line]:
+    return [Line(n, raw) for n, raw in enumerate(encode(*events).splitlines(), start=1)]
+
+
+def tally(counts) -> tuple[int, int, int, int]:
+    return counts.accepted, counts.duplicate, counts.corrected, len(counts.rejected)
+
+
+def test_the_same_again_is_a_duplicate_and_changes_nothing(landing):
+    assert tally(landing.add("f", lines(event()), NOW)) == (1, 0, 0, 0)
+    reached, _ = landing.changed_days(0)
+    assert tally(landing.add("f", lines(event(), event()), NOW)) == (0, 2, 0, 0)
+    assert landing.changed_days(reached) == (reached, {})
+
+
+def test_a_correction_wins_and_leaves_the_old_day(landing):
+    landing.add("f", lines(event()), NOW)
+    reached, _ = landing.changed_days(0)
+    moved = event(started_at="2026-03-02T10:00:00Z", completed_at="2026-03-02T10:30:00Z")
+    assert tally(landing.add("g", lines(moved), NOW)) == (0, 0, 1, 0)
+    assert set(landing.changed_days(reached)[1]) == {"2026-03-01", "2026-03-02"}
+    assert landing.events(["2026-03-01"]) == []
+    (current,) = landing.events(["2026-03-01", "2026-03-02"])
+    assert (current.day, current.revision, current.origin) == ("2026-03-02", 2, "g:1")
+
+
+def test_within_one_batch_the_last_received_wins(landing):
+    counts = landing.add("f", lines(event(title="a"), event(title="b"), event(title="a")), NOW)
+    assert tally(counts) == (1, 0, 2, 0)
+    (current,) = landing.events(["2026-03-01"])
+    assert current.revision == 3
+    assert b'"a"' in current.raw
+
+
+def test_bad_lines_are_kept_and_the_others_taken(landing):
+    batch = [*lines(event("a")), Line(2, b"{broken"), Line(3, b"  \n"), *lines(event("b"))]
+    assert tally(landing.add("f", batch, NOW)) == (2, 0, 0, 1)
+    (bad,) = landing.rejected(["2026-03-05"])
+    assert (bad.origin, bad.line, bad.field, bad.raw) == ("f", 2, None, b"{broken")
+
+
+def test_what_was_added_survives_reopening(tmp_path, landing):
+    landing.add("f", lines(event()), NOW)
+    again = Landing(tmp_path, ZoneInfo("UTC"))
+    assert tally(again.add("f", lines(event()), NOW)) == (0, 1, 0, 0)
+    again.close()
+
+
+def test_another_time_zone_moves_missions_to_their_days(tmp_path, landing):
+    late = event(started_at="2026-03-01T23:00:00Z", completed_at="2026-03-01T23:30:00Z")
+    landing.add("f", lines(late), NOW)
+    reached, _ = landing.changed_days(0)
+    berlin = Landing(tmp_path, ZoneInfo("Europe/Berlin"))
+    assert [row.day for row in berlin.events(["2026-03-01", "2026-03-02"])] == ["2026-03-02"]
+    assert set(berlin.changed_days(reached)[1]) == {"2026-03-01", "2026-03-02"}
+    berlin.close()
+
+
+def test_samples_touch_only_the_days_whose_windows_they_reach(landing):
+    landing.add("f", lines(event("a"), event("b", domain_id="search")), NOW)
+    reached, _ = landing.changed_days(0)
+    at = datetime(2026, 3, 1, 10, 40, tzinfo=UTC)
+    landing.note_samples([("payments", at, at)], reach_seconds=1800)
+    assert set(landing.changed_days(reached)[1]) == {"2026-03-01"}
+    reached, _ = landing.changed_days(0)
+    far = at + timedelta(minutes=1)
+    landing.note_samples([("payments", far, far), ("unknown", at, at)], reach_seconds=1800)
+    assert landing.changed_days(reached)[1] == {}
+
+
+def test_pending_days_fall_due_once_their_window_closes(landing):
+    landing.set_rejudge(["2026-03-01", "2026-03-02"], {"2026-03-01": NOW})
+    assert landing.due_rejudge(NOW - timedelta(seconds=1)) == {}
+    assert landing.due_rejudge(NOW) == {"2026-03-01": NOW}
+    landing.set_rejudge(["2026-03-01"], {})
+    assert landing.due_rejudge(NOW) == {}
+
+
+def test_neighbours_are_all_missions_that_touch_a_span(landing):
+    landing.add("f", lines(event("a"), event("b", completed_at="2026-03-01T12:00:00Z")), NOW)
+    at = datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert landing.neighbours(at, at)["mission_id"].to_pylist() == ["b"]
+    assert landing.neighbours(at + timedelta(days=1), at + timedelta(days=2)).num_rows == 0
+
+
+def test_moments_keep_their_microseconds():
+    for text in ("2026-03-01T10:00:00.123457+00:00", "1969-12-31T23:59:59.999999+00:00"):
+        assert moment(micros(datetime.fromisoformat(text))) == datetime.fromisoformat(text)

@@ -1,0 +1,112 @@
+"""KPI samples: three formats, one identity, the last received wins (CONTRACT section 2)."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from grace_assets.lake.sample_files import SampleFileError, read_file
+from grace_assets.lake.samples import SCHEMA, SampleStore
+
+T0 = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
+T1 = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
+
+
+def rows(*values: tuple) -> pa.Table:
+    return pa.Table.from_pylist(
+        [dict(zip(SCHEMA.names, ("s", "payments", "latency_ms", *v), strict=True)) for v in values],
+        schema=SCHEMA,
+    )
+
+
+def add(store, *values):
+    heard = []
+    counts = store.add(rows(*values), heard.extend)
+    return (counts.accepted, counts.duplicate, counts.restated), heard
+
+
+def test_the_last_received_wins_and_the_same_value_is_a_duplicate(tmp_path):
+    store = SampleStore(tmp_path)
+    assert add(store, (T0, 1.0), (T1, 2.0))[0] == (2, 0, 0)
+    assert add(store, (T0, 1.0), (T1, 3.0), (T1, 3.0))[0] == (0, 2, 1)
+    found = store.read(T0, datetime(2026, 3, 3, tzinfo=UTC))
+    assert found["value"].to_pylist() == [1.0, 3.0]
+
+
+def test_only_what_changed_is_announced_before_it_is_written(tmp_path):
+    store = SampleStore(tmp_path)
+    add(store, (T0, 1.0), (T1, 2.0))
+    _, heard = add(store, (T0, 1.0), (T1, 9.0))
+    assert [(span.domain_id, span.first, span.last) for span in heard] == [("payments", T1, T1)]
+    assert add(store, (T0, 1.0))[1] == []
+
+
+def test_reading_is_half_open_and_by_domain(tmp_path):
+    store = SampleStore(tmp_path)
+    add(store, (T0, 1.0), (T1, 2.0))
+    assert store.read(T0, T1)["value"].to_pylist() == [1.0]
+    assert store.read(T0, T1, ["search"]).num_rows == 0
+
+
+def test_the_three_formats_say_the_same(tmp_path):
+    table = rows((T0, 1.5), (T1, 2.0))
+    pq.write_table(table, tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text(
+        "metric,source,domain_id,timestamp,value,extra\n"
+        "latency_ms,s,payments,2026-03-01T23:59:00Z,1.5,x\n"
+        "latency_ms,s,payments,2026-03-02T01:00:00+01:00,2e0,\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "a.jsonl").write_text(
+        '{"source":"s","domain_id":"payments","metric":"latency_ms",'
+        '"timestamp":"2026-03-01T23:59:00Z","value":1.5,"extra":1}\n\n'
+        '{"source":"s","domain_id":"payments","metric":"latency_ms",'
+        '"timestamp":"2026-03-02T00:00:00Z","value":2}\n',
+        encoding="utf-8",
+    )
+    for name in ("a.parquet", "a.csv", "a.jsonl"):
+        batch = read_file(tmp_path / name)
+        assert (batch.rows.to_pylist(), batch.rejected) == (table.to_pylist(), []), name
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("s,payments,m,2026-03-01T00:00:00,1", "timestamp"),
+        ("s,payments,m,soon,1", "timestamp"),
+        ("s,payments,m,2026-03-01T00:00:00Z,nan", "value"),
+        ("s,payments,m,2026-03-01T00:00:00Z,inf", "value"),
+        ("s,payments,m,2026-03-01T00:00:00Z,1e999", "value"),
+        ("s,payments,m,2026-03-01T00:00:00Z,", "value"),
+        ("s,a/b,m,2026-03-01T00:00:00Z,1", "domain_id"),
+        (",payments,m,2026-03-01T00:00:00Z,1", "source"),
+        ("s,payments,,2026-03-01T00:00:00Z,1", "metric"),
+        ("s,payments,m,2026-03-01T00:00:00Z", None),
+    ],
+)
+def test_a_bad_line_is_named_and_the_others_are_taken(tmp_path, line, field):
+    path = tmp_path / "a.csv"
+    good = "s,payments,m,2026-03-01T00:00:00Z,1"
+    path.write_text(
+        f"source,domain_id,metric,timestamp,value\n{good}\n{line}\n{good}\n", encoding="utf-8"
+    )
+    batch = read_file(path)
+    assert batch.rows.num_rows == 2
+    assert [(bad.line, bad.field) for bad in batch.rejected] == [(3, field)]
+    assert batch.rejected[0].raw.decode() == line
+
+
+def test_a_file_that_is_no_sample_file_says_why(tmp_path):
+    (tmp_path / "a.csv").write_text("source,value\ns,1\n", encoding="utf-8")
+    naive = rows((T0, 1.0)).set_column(
+        3, "timestamp", pa.array([T0.replace(tzinfo=None)], pa.timestamp("us"))
+    )
+    pq.write_table(naive, tmp_path / "b.parquet")
+    for name, reason in (
+        ("a.csv", "no column domain_id, metric, timestamp"),
+        ("b.parquet", "time zone"),
+        ("c.xlsx", ".parquet, .csv or .jsonl"),
+    ):
+        with pytest.raises(SampleFileError, match=f"{name}: .*{reason}"):
+            read_file(tmp_path / name)
