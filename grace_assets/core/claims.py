@@ -1,0 +1,145 @@
+"""Reads a finished text again and names every number that no row supports.
+
+A number is supported when a row holds it (within the rounding that was printed) or when it
+stands in a passage quoted from the event. This is the guard behind the asset check "no number in
+a narrative or brief that no row supports".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from grace_assets.core import narrative, wording
+
+_DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
+_NUMBER = re.compile(
+    r"(?P<sign>(?<!\w)[-−])?"
+    r"(?P<digits>\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.(?P<decimals>\d+))?"
+    r"(?:[eE](?P<exponent>[-+]?\d+))?"
+    r"(?P<percent>\s?%)?"
+)
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a text may say: values from rows, and passages quoted from the event."""
+
+    values: tuple[float, ...]
+    quoted: tuple[str, ...]
+
+
+def unsupported_numbers(
+    text: str, supported: Iterable[float | None], quoted: Iterable[str] = ()
+) -> list[str]:
+    """The numbers in `text` that are neither supported values nor inside quoted passages.
+
+    A printed number fits a value when they agree to the decimals printed; without a sign it fits
+    either sign, with `%` also a ratio, and "2 min 5 s" fits seconds. Passages count as quoted
+    only as a whole, not inside a longer word or number.
+    """
+    values = [v for v in supported if v is not None and math.isfinite(v)]
+    rest = _without(text, quoted)
+    missing: list[str] = []
+
+    def check_duration(match: re.Match[str]) -> str:
+        return " " if _duration_fits(match, values) else match.group()
+
+    rest = _DURATION.sub(check_duration, rest)
+    for match in _NUMBER.finditer(rest):
+        if not any(_fits(match, value) for value in values):
+            missing.append(match.group().strip())
+    return missing
+
+
+def _without(text: str, quoted: Iterable[str]) -> str:
+    """The text with each quoted passage blanked, the longest first; case does not matter."""
+    rest = " ".join(text.split()).lower()
+    for passage in sorted({" ".join(q.split()).lower() for q in quoted if q}, key=len)[::-1]:
+        start = rest.find(passage)
+        while start >= 0:
+            end = start + len(passage)
+            glued_left = passage[0].isalnum() and re.search(
+                r"\w[.,]?$", rest[max(0, start - 2) : start]
+            )
+            glued_right = passage[-1].isalnum() and re.match(r"[.,]?\w", rest[end : end + 2])
+            if not (glued_left or glued_right):
+                rest = f"{rest[:start]} \0 {rest[end:]}"
+                end = start + 3
+            start = rest.find(passage, end)
+    return rest
+
+
+def _duration_fits(match: re.Match[str], values: Sequence[float]) -> bool:
+    amount, unit, small_amount, small_unit = match.groups()
+    seconds = int(amount.replace(",", "")) * wording.SECONDS[unit]
+    if small_unit:
+        seconds += int(small_amount) * wording.SECONDS[small_unit]
+    tolerance = wording.DURATION_STEP[unit] / 2 * (1 + 1e-9)
+    return any(abs(abs(value) - seconds) <= tolerance for value in values)
+
+
+def _fits(match: re.Match[str], value: float) -> bool:
+    decimals = match["decimals"] or ""
+    exponent = int(match["exponent"] or 0)
+    printed = float(f"{match['digits'].replace(',', '')}.{decimals or 0}e{exponent}")
+    if match["sign"]:
+        printed = -printed
+    elif value < 0:
+        value = -value
+    tolerance = 0.5 * 10.0 ** (exponent - len(decimals)) * (1 + 1e-9) + abs(value) * 1e-12
+    factors = (1.0, 100.0) if match["percent"] else (1.0,)
+    return any(abs(value * factor - printed) <= tolerance for factor in factors)
+
+
+def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> Support:
+    """What the narrative of `mission` may say, given its telemetry rows.
+
+    `mission` holds the event's columns, with the trigger as a dict or None.
+    """
+    trigger = mission["trigger"] or {}
+    told = narrative.told_metrics(rows, trigger.get("metric"))
+    actions = [narrative.action_phrase(action or "") for action in mission["actions"] or ()]
+    values = [trigger.get("observed"), trigger.get("threshold")]
+    for row in told.shown:
+        values += [row["pre"], row["post"], row["healthy"], row["improvement_percent"]]
+    if any(0 < abs(row["improvement_percent"] or 0) < 0.05 for row in told.shown):
+        values.append(0.1)  # "under 0.1 %"
+    values += [len(told.hidden), told.hidden_worse]
+    values.append(max(0, sum(map(bool, actions)) - narrative.MAX_ACTIONS))
+    limit = narrative.QUOTE_LIMIT
+    quoted = [
+        wording.clean(mission["domain_id"]),
+        *actions,
+        *(
+            wording.clean(text, limit).rstrip(".")
+            for text in (mission["title"], mission["error"], trigger.get("description"))
+        ),
+        *(wording.spoken(row["metric"]) for row in told.shown),
+        wording.spoken(trigger.get("metric") or ""),
+    ]
+    return Support(
+        tuple(value for value in values if value is not None), tuple(q for q in quoted if q)
+    )
+
+
+def unsupported_narratives(
+    missions: pa.Table, telemetry: pa.Table, narratives: Sequence[str]
+) -> list[tuple[str, str]]:
+    """(mission id, number) for every number in the narratives that no row supports.
+
+    `missions`: rows of `mission_events` or `mission_outcomes`; `narratives` in the same order.
+    """
+    columns = ("mission_id", "domain_id", "title", "error", "actions", "trigger")
+    table = missions.select(columns)
+    groups = narrative.rows_by_mission(missions["mission_id"], telemetry)
+    found = []
+    for mission, rows, text in zip(narrative.rows_of(table), groups, narratives, strict=True):
+        support = narrative_support(mission, rows)
+        numbers = unsupported_numbers(text, support.values, support.quoted)
+        found += [(mission["mission_id"], printed) for printed in numbers]
+    return found

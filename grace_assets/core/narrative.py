@@ -1,0 +1,296 @@
+"""What Grace says about a mission: first person, past tense, one claim a sentence.
+
+The frame follows the verdict (did it get better?) and the attribution (may she take credit?);
+every figure comes from the mission's rows, and event text is quoted as it came. Which rows are
+told is decided by `told_metrics`, which `claims` uses as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core import wording
+
+MAX_ACTIONS = 4
+MAX_METRICS = 3
+QUOTE_LIMIT = 200
+
+Row = dict[str, Any]
+
+_TELEMETRY_COLUMNS = (
+    "mission_id",
+    "source",
+    "metric",
+    "unit",
+    "direction",
+    "pre",
+    "post",
+    "healthy",
+    "percent_change",
+    "improvement_percent",
+    "improved",
+    "verdict",
+)
+_STRENGTH = ("worse", "effective", "partial", "no_effect", "inconclusive", "no_sustained_problem")
+_PAST_TENSE = re.compile(
+    r"(?:[a-z]+ly )?(?:[a-z-]+ed"
+    r"|(?:re-?)?(?:ran|built|sent|set|read|wrote|made|did|spun|wound|drew)|began|bound|brought|came|cut|fed|found|froze|gave|got|held|kept|laid|let|left|met|overrode"
+    r"|put|shrank|shut|split|spread|stood|swept|took|told|undid|went|withdrew)\b",
+    re.IGNORECASE,
+)
+_CREDITED = {
+    "controlled": "what I left alone did not recover",
+    "supported": "such problems rarely heal by themselves",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """The metrics that a narrative speaks of, and those that it only counts."""
+
+    shown: list[Row]
+    hidden: list[Row]
+
+    @property
+    def hidden_worse(self) -> int:
+        return sum(row["verdict"] == "worse" for row in self.hidden)
+
+
+def narrate(missions: pa.Table, summary: pa.Table, telemetry: pa.Table) -> list[str]:
+    """One narrative per mission, in the order of `missions`.
+
+    `missions`: rows of `mission_events`. `summary`: in the same order, `verdict` and
+    `attribution`. `telemetry`: rows of `mission_telemetry`, in any order.
+    """
+    columns = ("mission_id", "domain_id", "title", "success", "error", "actions")
+    table = missions.select(columns)
+    for name in ("verdict", "attribution"):
+        table = table.append_column(name, summary[name])
+    trigger = missions["trigger"].combine_chunks()
+    for name in ("metric", "observed", "threshold", "description"):
+        table = table.append_column(f"trigger_{name}", pc.struct_field(trigger, name))
+    readings = rows_by_mission(missions["mission_id"], telemetry)
+    return [tell(row, rows) for row, rows in zip(rows_of(table), readings, strict=True)]
+
+
+def rows_of(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table as dicts, made a column at a time."""
+    columns = [column.to_pylist() for column in table.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(table.column_names, values, strict=True))
+
+
+def rows_by_mission(mission_ids: pa.ChunkedArray, telemetry: pa.Table) -> list[list[Row]]:
+    """Each mission's telemetry rows, in the order of `mission_ids`; one sort, no filtering."""
+    groups: list[list[Row]] = [[] for _ in range(len(mission_ids))]
+    if not telemetry.num_rows:
+        return groups
+    positions = pc.index_in(telemetry["mission_id"], value_set=mission_ids.combine_chunks())
+    keys = pc.fill_null(positions, -1).to_numpy()
+    order = np.argsort(keys, kind="stable")
+    rows = rows_of(telemetry.select(_TELEMETRY_COLUMNS).take(pa.array(order)))
+    for key, row in zip(keys[order].tolist(), rows, strict=True):
+        if key >= 0:
+            groups[key].append(row)
+    return groups
+
+
+def told_metrics(rows: Sequence[Row], trigger_metric: str | None) -> Told:
+    """The trigger's metric first, then the strongest verdicts; one source speaks for a metric."""
+    by_metric: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: wording.source_rank(row["source"])):
+        if row["pre"] is None and row["post"] is None:
+            continue
+        kept = by_metric.get(row["metric"])
+        if kept is None or (_is_half(kept) and not _is_half(row)):
+            by_metric[row["metric"]] = row
+
+    def order(row: Row) -> tuple[bool, int, float, str]:
+        verdict = row["verdict"]
+        strength = _STRENGTH.index(verdict) if verdict in _STRENGTH else len(_STRENGTH)
+        change = abs(row["improvement_percent"] or 0.0)
+        return row["metric"] != trigger_metric, strength, -change, row["metric"]
+
+    ordered = sorted(by_metric.values(), key=order)
+    return Told(ordered[:MAX_METRICS], ordered[MAX_METRICS:])
+
+
+def _is_half(row: Row) -> bool:
+    return row["pre"] is None or row["post"] is None
+
+
+def tell(mission: Row, rows: Sequence[Row]) -> str:
+    """The narrative of one mission from its (flattened) row and its telemetry rows."""
+    told = told_metrics(rows, mission["trigger_metric"])
+    sentences = [*_notice(mission, rows), *_acts(mission["actions"])]
+    if not mission["success"]:
+        error = wording.clean(mission["error"], QUOTE_LIMIT)
+        sentences.append(
+            f"I did not complete the repair: “{error}”."
+            if error
+            else "I did not complete the repair; no error was recorded."
+        )
+    pending = mission["verdict"] == "pending"
+    sentences += [metric_sentence(row, pending=pending) for row in told.shown]
+    if told.hidden:
+        worse = f", {told.hidden_worse:,} of them worse" if told.hidden_worse else ""
+        sentences.append(
+            f"I also measured {wording.counted(len(told.hidden), 'other metric')}{worse}."
+        )
+    sentences += _judgement(mission, has_readings=bool(told.shown))
+    return " ".join(sentences)
+
+
+def _notice(mission: Row, rows: Sequence[Row]) -> Iterator[str]:
+    """What made Grace act, from whatever the trigger holds."""
+    metric = wording.clean(mission["trigger_metric"], 80)
+    description = wording.clean(mission["trigger_description"], QUOTE_LIMIT).rstrip(".")
+    title = wording.clean(mission["title"], QUOTE_LIMIT).rstrip(".")
+    if metric:
+        row = next((row for row in rows if row["metric"] == mission["trigger_metric"]), None)
+        yield _threshold_sentence(mission, metric, row)
+    if description:
+        fits = len(description) <= 80 and description[0].islower() and ". " not in description
+        if fits and not metric:
+            yield f"I noticed {description}."
+        else:
+            yield f"The alert said: “{description}”."
+    elif not metric and title:
+        yield f"I took up “{title}”."
+    elif not metric:
+        yield f"I worked on the {wording.clean(mission['domain_id'])} domain."
+
+
+def _threshold_sentence(mission: Row, metric: str, row: Row | None) -> str:
+    observed, threshold = mission["trigger_observed"], mission["trigger_threshold"]
+    unit = wording.unit_of(metric, row["unit"] if row else None)
+    name = wording.spoken(metric)
+    if threshold is None and observed is None:
+        return f"I noticed a problem with {name}."
+    if threshold is None:
+        return f"I noticed {name} at {wording.measure(observed, unit)}."
+    limit = wording.measure(threshold, unit)
+    if observed is None:
+        crossing = {"lower": "exceeded", "higher": "fell below"}
+        verb = crossing.get(row["direction"] if row else None, "crossed its threshold of")
+        return f"I noticed {name} {verb} {limit}."
+    reading = wording.measure(observed, unit)
+    if observed == threshold:
+        return f"I noticed {name} reached {limit}."
+    verb = "exceeded" if observed > threshold else "fell below"
+    return f"I noticed {name} {verb} {limit}, at {reading}."
+
+
+def action_phrase(action: str) -> str:
+    """An action as it is quoted in a narrative: one line, no closing dot, cut to the limit."""
+    return wording.clean(action, QUOTE_LIMIT).rstrip(". ")
+
+
+def _acts(actions: Sequence[str | None] | None) -> Iterator[str]:
+    phrases = [phrase for phrase in map(action_phrase, filter(None, actions or ())) if phrase]
+    if not phrases:
+        yield "I recorded no action."
+    for phrase in phrases[:MAX_ACTIONS]:
+        end = "" if phrase[-1] in "!?…" else "."
+        if phrase.startswith(("I ", "I'", "I’")):
+            yield f"{phrase}{end}"
+        elif _PAST_TENSE.match(phrase):
+            yield f"I {_lower_first(phrase)}{end}"
+        else:
+            yield f"I noted: “{phrase}”."
+    if len(phrases) > MAX_ACTIONS:
+        yield f"I took {wording.counted(len(phrases) - MAX_ACTIONS, 'more action')}."
+
+
+def _lower_first(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def metric_sentence(row: Row, *, pending: bool = False) -> str:
+    """One metric's change in a sentence, from its `mission_telemetry` row."""
+    unit = wording.unit_of(row["metric"], row["unit"])
+    name, pre, post = wording.capital(wording.spoken(row["metric"])), row["pre"], row["post"]
+    if post is None or pending:
+        if pre is None:
+            return f"{name} had no reading from before I acted."
+        tail = "" if pending else "; I had no reading from after"
+        return f"{name} was {wording.measure(pre, unit)} before I acted{tail}."
+    if pre is None:
+        return (
+            f"{name} was {wording.measure(post, unit)} afterwards; I have no reading from before."
+        )
+    before, after = wording.measure(pre, unit), wording.measure(post, unit)
+    if before == after:
+        return f"{name} stayed at {before}."
+    verb = "fell" if post < pre else "rose"
+    remarks = [text for text in (_change(row), _caveat(row, unit)) if text]
+    remark = f" ({', '.join(remarks)})" if remarks else ""
+    return f"{name} {verb} from {before} to {after}{remark}."
+
+
+def _change(row: Row) -> str:
+    improvement, improved = row["improvement_percent"], row["improved"]
+    if improvement:
+        return f"{wording.percent(improvement)} {'better' if improvement > 0 else 'worse'}"
+    if improved is not None:
+        return "better" if improved else "worse"
+    return ""
+
+
+def _caveat(row: Row, unit: str | None) -> str:
+    verdict = row["verdict"]
+    if verdict == "partial" and row["healthy"] is not None:
+        return f"healthy is {wording.measure(row['healthy'], unit)}"
+    return {
+        "no_effect": "too little to count",
+        "inconclusive": "too uncertain to count",
+        "no_sustained_problem": "no lasting problem before",
+    }.get(verdict, "")
+
+
+def _judgement(mission: Row, *, has_readings: bool) -> Iterator[str]:
+    """The verdict's sentence, with the verb that the attribution allows."""
+    verdict = mission["verdict"]
+    domain = f"the {wording.clean(mission['domain_id'])} domain"
+    if verdict in ("effective", "partial", "worse"):
+        sentence = _recovery(verdict, mission["attribution"], domain, acted=mission["success"])
+        yield wording.capital(sentence) + "."
+    elif verdict == "no_effect":
+        yield "I saw no measurable difference."
+        if mission["attribution"] == "confounded":
+            yield "Something else happened at the same time, so it may have hidden what I did."
+    else:
+        readings = "too few readings" if has_readings else "no readings"
+        yield {
+            "inconclusive": "The readings were too uncertain to tell whether it helped.",
+            "no_sustained_problem": "The readings showed no lasting problem before I acted, "
+            "so I claim no credit.",
+            "pending": "It was too early to tell whether it helped.",
+            "insufficient_data": f"I had {readings} to tell whether it helped.",
+            "not_applicable": "I had no metric that can be judged, so I claim no effect.",
+        }[verdict]
+
+
+def _recovery(verdict: str, attribution: str, domain: str, *, acted: bool) -> str:
+    """Who or what the change is credited to; a repair that did not complete takes no credit."""
+    went = {"effective": "recovered", "partial": "got better", "worse": "got worse"}[verdict]
+    short = ", but was not fully healthy" if verdict == "partial" else ""
+    if attribution == "confounded":
+        doubt = "something else happened at the same time, so I cannot tell whether it was me"
+        return f"{domain} {went}{short}; {doubt}"
+    if verdict != "worse" and not acted:
+        return f"{domain} {went} all the same{short}"
+    if verdict == "worse" and attribution == "controlled":
+        return f"I made {domain} worse: what I left alone did not get worse"
+    if verdict != "worse" and attribution in _CREDITED:
+        verb = "I restored" if verdict == "effective" else "I partly restored"
+        return f"{verb} {domain}: {_CREDITED[attribution]}"
+    unknown = "; I do not know whether it was me" if attribution == "unknown" else ""
+    return f"{domain} {went} after I acted{short}{unknown}"
