@@ -1,18 +1,14 @@
 """The one entry point: `defs`, and the function that builds it with other settings."""
 
-import warnings
-
 import dagster as dg
 
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-
-from grace_assets.assets import analytics, briefs, delivery, missions, telemetry  # noqa: E402
-from grace_assets.checks import no_partitions_left_failed  # noqa: E402
-from grace_assets.jobs import JOBS  # noqa: E402
-from grace_assets.resources import DeliveryResource, StoreResource  # noqa: E402
-from grace_assets.schedules import build_schedules  # noqa: E402
-from grace_assets.sensors import SENSORS  # noqa: E402
-from grace_assets.settings import Settings  # noqa: E402
+from grace_assets.assets import analytics, briefs, delivery, missions, telemetry
+from grace_assets.checks import no_partitions_left_failed
+from grace_assets.jobs import JOBS
+from grace_assets.resources import DeliveryResource, StoreResource
+from grace_assets.schedules import build_schedules
+from grace_assets.sensors import SENSORS
+from grace_assets.settings import Settings
 
 
 def build_definitions(settings: Settings, store: StoreResource | None = None) -> dg.Definitions:

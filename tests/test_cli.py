@@ -1,0 +1,163 @@
+"""The commands of CONTRACT section 6: what they print, and their exit codes."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+from grace_assets.cli import main
+from tests.conftest import encode, event
+
+YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+
+
+@pytest.fixture
+def grace(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRACE_DATA_DIR", str(tmp_path / "data"))
+    for name in (
+        "DAGSTER_HOME",
+        "GRACE_TIMEZONE",
+        "GRACE_START_DATE",
+        "SLACK_WEBHOOK_URL",
+        "STATUS_BRIEF_RECIPIENTS",
+        "SMTP_HOST",
+        "FOLLOW_UP_WEBHOOK_URL",
+    ):
+        # Set and deleted: DAGSTER_HOME, which a command sets, is then taken back as well.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return lambda *args: CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def events(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(
+        encode(
+            event("a", started_at=f"{YESTERDAY}T10:00:00Z", completed_at=f"{YESTERDAY}T10:10:00Z"),
+            event(
+                "=cmd",
+                domain_id="Müller – Edition",
+                started_at=f"{YESTERDAY}T11:00:00Z",
+                completed_at=f"{YESTERDAY}T11:30:00Z",
+                success=False,
+                error="disk full",
+            ),
+        )
+    )
+    return path
+
+
+def test_ingest_counts_and_is_idempotent(grace, events):
+    first, second = grace("ingest", events), grace("ingest", events)
+    assert first.exit_code == second.exit_code == 0
+    assert "2 accepted, 0 duplicate, 0 corrected, 0 rejected" in first.output
+    assert "0 accepted, 2 duplicate, 0 corrected, 0 rejected" in second.output
+
+
+def test_ingest_takes_the_good_lines_and_names_the_bad_ones(grace, tmp_path):
+    path = tmp_path / "mixed.jsonl"
+    path.write_bytes(encode(event("a"), event("b", success="yes")))
+    result = grace("ingest", path)
+    assert result.exit_code == 3
+    assert "1 accepted, 0 duplicate, 0 corrected, 1 rejected" in result.output
+    assert f"{path}:2: success: Expected `bool`, got `str`" in result.output
+    assert f"{path}:2: success" in grace("quarantine", "list").output
+    replayed = grace("quarantine", "replay")
+    assert (replayed.exit_code, replayed.output) == (
+        3,
+        "0 accepted, 0 duplicate, 0 corrected, 1 rejected\n",
+    )
+
+
+def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
+    files = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(
+            "source,domain_id,metric,timestamp,value\n"
+            f"rag_kpis,payments,latency_ms,2026-03-0{number}T00:00:00Z,1\n",
+            encoding="utf-8",
+        )
+        files.append(path)
+    result = grace("ingest", events, "--kpis", *files)
+    assert (result.exit_code, result.output.count("1 accepted")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["ingest"],
+        ["ingest", "/nowhere/at-all.jsonl"],
+        ["ingest", "--kpis", "/nowhere/at-all.csv"],
+        ["backfill", "--from", "2026-03-02", "--to", "2026-03-01"],
+        ["backfill", "--from", "2013-03-02", "--to", "2026-03-01"],
+        ["backfill", "--from", "2026-03-01", "--to", "2999-01-01"],
+        ["brief", "--date", "tomorrow"],
+        ["deliver", "--date", datetime.now(UTC).date().isoformat()],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_and_unreadable_files_exit_with_2(grace, args):
+    assert grace(*args).exit_code == 2
+
+
+def test_from_events_to_brief_export_and_delivery(grace, events, tmp_path):
+    grace("ingest", events)
+    done = grace("backfill", "--from", YESTERDAY, "--to", YESTERDAY)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "data/dagster/dagster.yaml").exists()
+    for style, mark in (("text", "payments"), ("markdown", "payments"), ("html", "<html")):
+        shown = grace("brief", "--format", style)
+        assert (shown.exit_code, mark in shown.output) == (0, True), style
+    assert json.loads(grace("brief", "--format", "json").output)["brief_id"]
+
+    rows = json.loads(grace("deliveries", "--json").output)
+    assert {(r["date"], r["status"], r["reason"]) for r in rows} == {
+        (YESTERDAY, "suppressed", "backfill")
+    }
+    assert grace("deliver").exit_code == 0
+    rows = json.loads(grace("deliveries", "--date", YESTERDAY, "--json").output)
+    assert [r["status"] for r in rows] == ["written", "written"]
+    assert (tmp_path / "data/outbox/slack" / f"brief-{YESTERDAY}.json").exists()
+    assert (tmp_path / "data/outbox/email" / f"brief-{YESTERDAY}.eml").exists()
+
+    span = ("--from", YESTERDAY, "--to", YESTERDAY)
+    trail = [json.loads(line) for line in grace("export", *span).output.splitlines()]
+    assert [r["mission_id"] for r in trail] == ["a", "=cmd"]
+    assert (
+        trail[0]
+        | {
+            "success": True,
+            "duration_seconds": 600.0,
+            "effectiveness_score": None,
+            "metrics_delta": {},
+            "timestamp": f"{YESTERDAY}T10:10:00Z",
+        }
+        == trail[0]
+    )
+    table = list(csv.DictReader(io.StringIO(grace("export", *span, "--format", "csv").output)))
+    assert [r["mission_id"] for r in table] == ["a", "'=cmd"]
+    path = tmp_path / "trail.parquet"
+    path.write_bytes(grace("export", *span, "--format", "parquet").stdout_bytes)
+    assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(2,)]
+
+
+def test_a_brief_that_was_not_made_says_how_to_make_it(grace):
+    result = grace("brief", "--date", "2026-03-01")
+    assert result.exit_code == 1
+    assert "grace backfill --from 2026-03-01 --to 2026-03-01" in result.output
+
+
+def test_every_command_is_in_the_readme_and_every_variable_too():
+    from pathlib import Path
+
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in main.commands if f"grace {name}" not in readme]
+    assert missing == ["demo", "dev"], "those two are `make demo` and `make dev`"
+    for command in ("make demo", "make dev", "make test"):
+        assert command in readme

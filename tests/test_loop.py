@@ -1,0 +1,296 @@
+"""The whole loop on a few days: from events and samples to the brief and its delivery."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.core.schemas import TABLES
+from grace_assets.definitions import build_definitions
+from grace_assets.lake.samples import SCHEMA
+from grace_assets.resources import StoreResource
+from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.settings import Settings
+from tests.conftest import encode, event
+
+FIRST = date(2026, 3, 1)
+DAYS = [(FIRST + timedelta(days=n)).isoformat() for n in range(6)]
+CHANNELS = ("SLACK_WEBHOOK_URL", "STATUS_BRIEF_RECIPIENTS", "SMTP_HOST", "FOLLOW_UP_WEBHOOK_URL")
+
+
+class StoreAt(StoreResource):
+    """The store, at a moment of the test's choice."""
+
+    moment: str = "2026-03-20T12:00:00+00:00"
+
+    def now(self) -> datetime:
+        return datetime.fromisoformat(self.moment)
+
+
+class Loop:
+    """A data directory and the means to run its assets."""
+
+    def __init__(self, root: Path, moment: str = "2026-03-20T12:00:00+00:00") -> None:
+        self.store = StoreAt(data_dir=str(root), timezone="UTC", moment=moment)
+        self.root = root
+
+    def take(self, *missions: dict) -> None:
+        path = self.root / "events.jsonl"
+        path.write_bytes(encode(*missions))
+        with self.store.landing() as landing:
+            assert not self.store.inbox(landing).take_file(path).rejected
+
+    def take_samples(self, rows: pa.Table) -> None:
+        from grace_assets.lake.samples import SampleStore
+
+        SampleStore(self.root).add(rows, lambda touched: None)
+
+    def run(self, *days: str, **tags: str) -> dg.ExecuteInProcessResult:
+        job = build_definitions(Settings.from_env({}), self.store).resolve_job_def("brief_job")
+        with dg.DagsterInstance.ephemeral() as instance:
+            if len(days) == 1:
+                result = job.execute_in_process(instance=instance, partition_key=days[0], tags=tags)
+            else:
+                ends = {RANGE_START_TAG: days[0], RANGE_END_TAG: days[-1]}
+                result = job.execute_in_process(instance=instance, tags={**tags, **ends})
+        failed = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
+        assert failed == []
+        return result
+
+    def table(self, name: str) -> list[dict]:
+        lake = self.store.lake()
+        rows = lake.read(name, lake.days(name)).to_pylist()
+        return [{k: v for k, v in row.items() if k != "judged_at"} for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def no_channels(monkeypatch):
+    for name in CHANNELS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def loop(tmp_path) -> Loop:
+    return Loop(tmp_path)
+
+
+def missions() -> list[dict]:
+    """Three missions a day of one domain, one of another; one of them fails."""
+    found = []
+    for number, day in enumerate(DAYS[:5]):
+        for hour in (8, 12, 16):
+            found.append(
+                event(
+                    f"pay-{number}-{hour}",
+                    started_at=f"{day}T{hour:02}:00:00Z",
+                    completed_at=f"{day}T{hour:02}:20:00Z",
+                    detected_at=f"{day}T{hour - 1:02}:50:00Z",
+                    success=(number, hour) != (2, 12),
+                    error="rollback failed" if (number, hour) == (2, 12) else None,
+                    severity="high",
+                    title="Checkout latency",
+                    trigger={"metric": "latency_ms", "observed": 520, "threshold": 500},
+                    actions=["scaled workers from 4 to 8"],
+                )
+            )
+        found.append(
+            event(
+                f"search-{number}",
+                domain_id="search",
+                started_at=f"{day}T23:30:00Z",
+                completed_at=f"{day}T23:58:00Z",
+            )
+        )
+    return found
+
+
+def samples() -> pa.Table:
+    """Two weeks of healthy latency, high before each mission and healthy after it."""
+    start = datetime(2026, 2, 14, tzinfo=UTC)
+    faults = [
+        (datetime.fromisoformat(m["started_at"]), datetime.fromisoformat(m["completed_at"]))
+        for m in missions()
+        if m["domain_id"] == "payments"
+    ]
+    rows = []
+    for minute in range(0, 21 * 1440, 2):
+        at = start + timedelta(minutes=minute)
+        high = any(s - timedelta(minutes=40) <= at < e for s, e in faults)
+        value = (520.0 if high else 280.0) + (minute * 7919 % 13) - 6
+        rows.append(("rag_kpis", "payments", "latency_ms", at, value))
+    columns = list(zip(*rows, strict=True))
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+@pytest.fixture
+def filled(loop) -> Loop:
+    loop.take(*missions())
+    loop.take_samples(samples())
+    return loop
+
+
+def test_one_run_makes_every_table_and_every_day(filled):
+    result = filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    assert result.success
+    for name in TABLES:
+        assert filled.store.lake().days(name) == DAYS, name
+    outcomes = {row["mission_id"]: row for row in filled.table("mission_outcomes")}
+    assert len(outcomes) == 20
+    fixed = outcomes["pay-0-8"]
+    assert (fixed["verdict"], fixed["time_to_restore_seconds"]) == ("effective", 1800.0)
+    assert fixed["effectiveness_score"] > 0.9
+    assert "Latency fell from" in fixed["narrative"]
+    assert outcomes["pay-2-12"]["time_to_restore_seconds"] is None
+    assert outcomes["search-0"]["verdict"] == "insufficient_data"
+    assert {p["type"] for p in filled.table("problems")} == {"mission_failures", "recurring_issue"}
+    assert len(filled.table("status_briefs")) == 6
+
+
+def test_one_run_makes_what_day_by_day_makes(filled, tmp_path_factory):
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    other = Loop(tmp_path_factory.mktemp("other"))
+    other.take(*missions())
+    other.take_samples(samples())
+    for day in DAYS:
+        other.run(day, **{DELIVER_TAG: "never"})
+    for name in TABLES:
+        one, many = filled.table(name), other.table(name)
+        for row in (*one, *many):
+            row.pop("received_at", None)
+            if name == "mission_events":
+                row.pop("origin")
+        assert one == many, name
+
+
+def test_everything_twice_is_everything_once(filled):
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    first = {name: filled.table(name) for name in TABLES}
+    announced = (filled.root / "outbox" / "missions.jsonl").read_bytes()
+    documents = filled.store.world().count("mission"), filled.store.world().count("brief")
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    filled.run(DAYS[2], **{DELIVER_TAG: "never"})
+    assert {name: filled.table(name) for name in TABLES} == first
+    assert (filled.root / "outbox" / "missions.jsonl").read_bytes() == announced
+    assert documents == (20, 6)
+    assert (filled.store.world().count("mission"), filled.store.world().count("brief")) == (20, 6)
+
+
+def test_a_correction_that_moves_leaves_its_old_day_everywhere(filled):
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    moved = event(
+        "search-0",
+        domain_id="search",
+        started_at=f"{DAYS[5]}T10:00:00Z",
+        completed_at=f"{DAYS[5]}T10:30:00Z",
+    )
+    filled.take(moved)
+    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
+    filled.run(DAYS[5], **{DELIVER_TAG: "never"})
+    for name in ("mission_events", "mission_outcomes"):
+        days = [r["date"] for r in filled.table(name) if r["mission_id"] == "search-0"]
+        assert days == [DAYS[5]], name
+    rolled = {(r["date"], r["domain_id"]): r["missions"] for r in filled.table("domain_daily")}
+    assert (DAYS[0], "search") not in rolled
+    assert rolled[DAYS[5], "search"] == 1
+    assert filled.store.world().count("mission") == 20
+
+
+def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
+    at = datetime.fromisoformat(f"{DAYS[0]}T08:25:00+00:00")
+    loop = Loop(tmp_path, at.isoformat())
+    loop.take(missions()[0])
+    loop.take_samples(samples())
+    loop.run(DAYS[0], **{DELIVER_TAG: "never"})
+    (outcome,) = loop.table("mission_outcomes")
+    assert (outcome["verdict"], outcome["effectiveness_score"]) == ("pending", None)
+    assert loop.table("mission_verdicts") == []
+    with loop.store.landing() as landing:
+        assert landing.due_rejudge(at) == {}
+        due = landing.due_rejudge(at + timedelta(hours=6))
+    assert list(due) == [DAYS[0]]
+    later = Loop(tmp_path, due[DAYS[0]].isoformat())
+    later.run(DAYS[0], **{DELIVER_TAG: "never"})
+    (outcome,) = later.table("mission_outcomes")
+    assert outcome["verdict"] == "effective"
+    assert [r["stage"] for r in later.table("mission_verdicts")] == ["first"]
+    with later.store.landing() as landing:
+        assert landing.due_rejudge(at + timedelta(days=9)) == {}
+
+
+def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(filled):
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    (request,) = [
+        json.loads(line)
+        for line in (filled.root / "outbox/missions.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert (request["domain_id"], request["title"]) == ("payments", "Investigate payments issues")
+    (row,) = filled.table("follow_up_missions")
+    assert (row["status"], row["follow_up_id"]) == ("open", request["follow_up_id"])
+    done = event(
+        "fu",
+        started_at=f"{DAYS[5]}T10:00:00Z",
+        completed_at=f"{DAYS[5]}T11:00:00Z",
+        follow_up_id=request["follow_up_id"],
+    )
+    filled.take(done)
+    filled.run(DAYS[5], **{DELIVER_TAG: "never"})
+    (row,) = filled.table("follow_up_missions")
+    assert (row["status"], row["closed_by_mission_id"]) == ("closed", "fu")
+    assert row["verdict"] == "insufficient_data"
+
+
+def statuses(loop: Loop) -> list[tuple]:
+    return sorted(
+        (r["date"], r["channel"], r["status"], r["reason"]) for r in loop.table("deliveries")
+    )
+
+
+def test_a_backfill_sends_nothing_and_the_schedule_of_the_day_still_may(tmp_path):
+    loop = Loop(tmp_path, f"{DAYS[5]}T09:00:00+00:00")
+    loop.take(*missions())
+    loop.run(*DAYS[:5], **{DELIVER_TAG: "never"})
+    assert {s[2:] for s in statuses(loop)} == {("suppressed", "backfill")}
+    assert not list((tmp_path / "outbox").glob("slack/*"))
+    loop.run(DAYS[4], **{DELIVER_TAG: "always"})
+    sent = [s for s in statuses(loop) if s[2] == "written"]
+    assert [(s[0], s[1]) for s in sent] == [(DAYS[4], "email"), (DAYS[4], "slack")]
+    files = sorted(p.name for p in (tmp_path / "outbox").glob("*/brief-*"))
+    assert files == [f"brief-{DAYS[4]}.eml", f"brief-{DAYS[4]}.json"]
+    stamps = [p.stat().st_mtime_ns for p in sorted((tmp_path / "outbox").glob("*/brief-*"))]
+    loop.run(DAYS[4], **{DELIVER_TAG: "always"})
+    again = [p.stat().st_mtime_ns for p in sorted((tmp_path / "outbox").glob("*/brief-*"))]
+    assert again == stamps
+
+
+@pytest.mark.parametrize(
+    ("day", "sent"),
+    [(DAYS[4], True), (DAYS[3], False), (DAYS[5], False)],
+    ids=["yesterday", "an older day", "today"],
+)
+def test_a_run_by_hand_sends_only_the_day_that_closed_last(tmp_path, day, sent):
+    loop = Loop(tmp_path, f"{DAYS[5]}T09:00:00+00:00")
+    loop.take(*missions())
+    loop.run(day)
+    assert bool(list((tmp_path / "outbox").glob("slack/*"))) is sent
+
+
+def test_a_changed_brief_after_delivery_is_a_new_revision_and_goes_out_once(tmp_path):
+    loop = Loop(tmp_path, f"{DAYS[5]}T09:00:00+00:00")
+    loop.take(*missions())
+    loop.run(DAYS[4], **{DELIVER_TAG: "always"})
+    late = event("late", started_at=f"{DAYS[4]}T01:00:00Z", completed_at=f"{DAYS[4]}T02:00:00Z")
+    loop.take(late)
+    for _ in range(2):
+        loop.run(DAYS[4], **{DELIVER_TAG: "always"})
+    revisions = sorted((r["channel"], r["revision"], r["status"]) for r in loop.table("deliveries"))
+    assert revisions == [
+        ("email", 1, "written"),
+        ("email", 2, "written"),
+        ("slack", 1, "written"),
+        ("slack", 2, "written"),
+    ]
