@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.schemas import DATE, SEVERITIES, TABLES
+from grace_assets.core.wording import clean
 
 LATE_EVIDENCE = timedelta(days=7)
 """How long before an announced follow-up a problem found late still belongs to it."""
@@ -60,7 +61,7 @@ class _FollowUp:
             DATE: self.opened_on.isoformat(),
             "follow_up_id": self.follow_up_id,
             "domain_id": self.domain_id,
-            "title": f"Investigate {self.domain_id} issues",
+            "title": f"Investigate {clean(self.domain_id)} issues",
             "type": _mission_type(first),
             "reason": _reason(first),
             "priority": _priority(every),

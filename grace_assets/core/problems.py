@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core.rollups import avg_effectiveness_score
 from grace_assets.core.schemas import DATE, SEVERITIES, TABLES
+from grace_assets.core.wording import clean, number, percent, spoken
 
 RECURRING_MISSIONS = 3
 RECURRING_CHANCE = 0.01
@@ -160,14 +161,14 @@ def _recurring(today: pa.Table, usual: _UsualRates, missions: _Missions) -> Iter
         history, mean = usual.before(domain_id, day)
         figures = [f"missions={k}", f"history_days={history}"]
         if history < usual.minimum_days:
-            context = f"{_days(history)} of history are too few for a usual rate"
+            context = f"usual rate not known yet ({_days(history)} of history)"
         else:
             chance = poisson_tail(k, mean)
             if chance >= RECURRING_CHANCE:
                 continue
             context = (
-                f"{mean:.1f} a day are usual (mean of the {history} days before), "
-                f"chance of {k} or more {_percent(chance)}"
+                f"against a usual {number(mean)} a day (mean of the {history} days before, "
+                f"chance of {k} or more: {_percent(chance)})"
             )
             figures += [f"expected={mean:.2f}", f"chance={chance:.2g}"]
         group = missions.of(day, domain_id)
@@ -198,7 +199,7 @@ def _low_effectiveness(today: pa.Table, missions: _Missions) -> Iterator[_Proble
         scored = group.filter(pc.is_valid(group["effectiveness_score"]))
         evidence = [f"mean_effectiveness={score:.3f}", f"scored={n}", *_ids(scored)]
         description = (
-            f"mean effectiveness {score:.2f} on {day} (n = {n}, below {LOW_EFFECTIVENESS:g})"
+            f"mean effectiveness {number(score)} on {day} (n = {n}, below {LOW_EFFECTIVENESS:g})"
         )
         yield _Problem(day, domain_id, "low_effectiveness", description, evidence)
 
@@ -209,14 +210,14 @@ def _degrading(metrics: pa.Table, missions: _Missions) -> Iterator[_Problem]:
     mean = pc.divide(known["improvement_percent_sum"], count)
     worse = pc.less(mean, DEGRADING_PERCENT)
     rows = known.select([DATE, "domain_id", "metric", "improvement_percent_count"])
-    for row, percent in zip(
+    for row, change in zip(
         rows.filter(worse).to_pylist(), mean.filter(worse).to_pylist(), strict=True
     ):
         day, domain_id, metric, n = row.values()
         group = missions.of(day, domain_id)
         measured = pc.is_valid(pc.map_lookup(group["metrics_delta"], metric, "first"))
-        figures = f"{metric}: mean_improvement_percent={percent:.1f}, n={n}"
-        description = f"{metric} got {-percent:.1f} % worse over missions on {day} (mean, n = {n})"
+        figures = f"{metric}: mean_improvement_percent={change:.1f}, n={n}"
+        description = f"{spoken(metric)} got {percent(change)} worse on {day} (mean of n = {n})"
         evidence = [figures, *_ids(group.filter(measured))]
         yield _Problem(day, domain_id, "degrading_kpi", description, evidence, metric)
 
@@ -237,9 +238,7 @@ def _errors(missions: pa.Table) -> list[str]:
     counts.sort(key=lambda entry: (-entry["counts"], entry["values"]))
     texts = []
     for entry in counts[:MAX_ERRORS]:
-        text = " ".join(entry["values"].split())
-        if len(text) > MAX_ERROR_CHARACTERS:
-            text = text[: MAX_ERROR_CHARACTERS - 1] + "…"
+        text = clean(entry["values"], MAX_ERROR_CHARACTERS)
         texts.append(f"error: {text} ({entry['counts']}×)")
     more = len(counts) - MAX_ERRORS
     return [*texts, f"… and {more} more errors"] if more > 0 else texts

@@ -13,9 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.schemas import DATE, TABLES
-
-SOURCE_ORDER = ("rag_kpis", "domain_health", "service_mesh")
-"""Which source speaks for a metric where several measured it; others follow by name."""
+from grace_assets.core.wording import SOURCE_ORDER
 
 
 def domain_daily(outcomes: pa.Table) -> pa.Table:

@@ -60,6 +60,11 @@ class PostReport:
     def count(self, status: str) -> int:
         return sum(result.status == status for result in self.results.values())
 
+    def __str__(self) -> str:
+        counts = (f"{self.count(status)} {status}" for status in ("posted", "pending", "rejected"))
+        reasons = dict.fromkeys(result.reason for result in self.results.values() if result.reason)
+        return ", ".join(counts) + (f" ({', '.join(reasons)})" if reasons else "")
+
 
 class FollowUpOutbox:
     """The outbox under `data_dir`; safe to use from several threads and processes at once.
@@ -80,10 +85,11 @@ class FollowUpOutbox:
     def announce(self, follow_ups: Iterable[Mapping[str, object]]) -> int:
         """Announce rows of `follow_up_missions` not announced before; returns how many were new.
 
+        Closed ones are passed over: nobody should carry out again what is done.
         Also completes what an earlier call left undone, so an empty list is worth a call. Raises
         `OSError` where the file cannot be written; the ledger then keeps the lines for the next.
         """
-        requests = [_request(follow_up) for follow_up in follow_ups]
+        requests = [_request(row) for row in follow_ups if row["status"] != "closed"]
         with closing(self._connect()) as db:
             with _transaction(db):
                 new = sum(_record(db, request) for request in requests)

@@ -19,6 +19,8 @@ Kind = Literal["mission", "brief"]
 
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
+MAX_WORDS = 32
+"""Of a longer query only the first words count; the index limits the size of an expression."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Hit:
-    """A found document with the passage that matched; a higher score is a better match."""
+    """A found document; a higher score is a better match.
+
+    `snippet` is the passage of the text that matched, or its beginning.
+    """
 
     document: Document
     snippet: str
@@ -170,7 +175,7 @@ def search_words(query: str) -> list[str]:
     """
     letters = (c if unicodedata.category(c)[0] in "LMN" else " " for c in query.casefold())
     words = unicodedata.normalize("NFC", "".join(letters)).split()
-    return [word for word in dict.fromkeys(words) if word not in _STOP_WORDS]
+    return [word for word in dict.fromkeys(words) if word not in _STOP_WORDS][:MAX_WORDS]
 
 
 def _filters(
@@ -193,7 +198,7 @@ def _matching(
     columns = ", ".join(f"d.{field.name}" for field in fields(Document))
     rows = db.execute(
         f"""
-        SELECT {columns}, snippet(words, -1, '', '', '…', 24), -bm25(words, {_WEIGHTS}) AS score
+        SELECT {columns}, snippet(words, 2, '', '', '…', 24), -bm25(words, {_WEIGHTS}) AS score
         FROM words JOIN documents d ON d.id = words.rowid
         WHERE words MATCH ? AND {where}
         ORDER BY score DESC, d.day DESC, d.knowledge_id LIMIT ?
