@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -41,15 +42,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Missions:
-    """Missions as columns. `since` is the known start of the problem, else the mission's."""
+    """Missions as columns; `onset` is the mission's start where it is not known."""
 
     ids: pa.Array
     domain: np.ndarray
     started: np.ndarray
     completed: np.ndarray
-    since: np.ndarray
     onset: np.ndarray
-    has_onset: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.mission)
 
-    def take(self, rows: np.ndarray) -> Pairs:
+    def take(self, rows: np.ndarray | slice) -> Pairs:
         return Pairs(self.mission[rows], self.series[rows], self.settle[rows], self.window[rows])
 
 
@@ -93,26 +92,32 @@ def series_of(samples: pa.Table, catalogue: Catalogue) -> Series:
 
 
 def missions_of(missions: pa.Table) -> Missions:
-    """The columns of mission events that windows need; onset and detection may be absent."""
-    started = microseconds(missions["started_at"])
-    onset, has_onset = started, np.zeros(len(started), bool)
-    since = started
-    if "onset_at" in missions.column_names:
-        has_onset = np.asarray(pc.is_valid(missions["onset_at"]).combine_chunks())
-        onset = microseconds(pc.coalesce(missions["onset_at"], missions["started_at"]))
-        since = np.minimum(since, onset)
-    if "detected_at" in missions.column_names:
-        since = np.minimum(
-            since, microseconds(pc.coalesce(missions["detected_at"], missions["started_at"]))
-        )
+    """The columns of mission events that windows need; `onset_at` may be absent."""
+    started = missions["started_at"]
+    known = "onset_at" in missions.column_names
+    onset = pc.coalesce(missions["onset_at"], started) if known else started
     return Missions(
-        ids=missions["mission_id"].combine_chunks(),
+        ids=pa.array(missions["mission_id"].to_pylist(), pa.string()),
         domain=np.array(missions["domain_id"].to_pylist(), object),
-        started=started,
+        started=microseconds(started),
         completed=microseconds(missions["completed_at"]),
-        since=since,
-        onset=onset,
-        has_onset=has_onset,
+        onset=microseconds(onset),
+    )
+
+
+def with_neighbours(missions: Missions, neighbours: pa.Table | None) -> Missions:
+    """The missions and, after them, those neighbours that are not among them."""
+    if neighbours is None or neighbours.num_rows == 0:
+        return missions
+    others = missions_of(
+        neighbours.filter(pc.invert(pc.is_in(neighbours["mission_id"], missions.ids)))
+    )
+    return Missions(
+        ids=pa.concat_arrays([missions.ids, others.ids]),
+        domain=np.concatenate([missions.domain, others.domain]),
+        started=np.concatenate([missions.started, others.started]),
+        completed=np.concatenate([missions.completed, others.completed]),
+        onset=np.concatenate([missions.onset, others.onset]),
     )
 
 
@@ -132,6 +137,12 @@ def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
     settle = np.array([round(r.settle_seconds * SECOND) for r in rules], np.int64)
     window = np.array([round(r.window_seconds * SECOND) for r in rules], np.int64)
     return Pairs(order[rows], index, settle[index], window[index])
+
+
+def reach(missions: Missions, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """From the start of each pair's first reference window to the end of its window after."""
+    first = missions.started[pairs.mission] - pairs.window - REFERENCE_DAYS * DAY
+    return first, missions.completed[pairs.mission] + pairs.settle + pairs.window
 
 
 class Locator:
@@ -156,24 +167,21 @@ class Locator:
 
 
 def overlapping(
-    domain: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    busy: tuple[np.ndarray, np.ndarray, np.ndarray],
+    domain: np.ndarray, low: np.ndarray, high: np.ndarray, missions: Missions
 ) -> np.ndarray:
-    """How many busy intervals (domain, start, end) of the same domain overlap each [low, high).
+    """How many missions of the same domain overlap each [low, high); shapes (n,), (n, …), (n, …).
 
-    Of the intervals that start before `high`, those that end by `low` do not overlap; both are
-    counted by binary search. An interval of no length lasts one microsecond.
+    Of those that start before `high`, the ones that end by `low` do not overlap; both are
+    counted by binary search. A mission of no length lasts one microsecond.
     """
-    codes = {name: code for code, name in enumerate(dict.fromkeys(busy[0]))}
-    owner = np.fromiter((codes[d] for d in busy[0]), np.int64, len(busy[0]))
+    codes = {name: code for code, name in enumerate(dict.fromkeys(missions.domain))}
+    owner = np.fromiter((codes[d] for d in missions.domain), np.int64, len(missions.domain))
     asked = np.fromiter((codes.get(d, len(codes)) for d in domain), np.int64, len(domain))
-    ends = np.maximum(busy[2], busy[1] + 1)
-    times = np.concatenate([busy[1], ends, low, high])
-    first = times.min(initial=0)
-    span = times.max(initial=0) - first + 2
-    starts = np.sort(owner * span + (busy[1] - first))
+    asked = asked.reshape(-1, *[1] * (low.ndim - 1))
+    ends = np.maximum(missions.completed, missions.started + 1)
+    first = min(missions.started.min(initial=2**62), low.min(initial=2**62))
+    span = max(ends.max(initial=0), high.max(initial=0)) - first + 2
+    starts = np.sort(owner * span + (missions.started - first))
     stops = np.sort(owner * span + (ends - first))
     begun = np.searchsorted(starts, asked * span + (high - first), side="left")
     over = np.searchsorted(stops, asked * span + (low - first), side="right")
@@ -228,6 +236,11 @@ def ragged_arange(counts: np.ndarray) -> np.ndarray:
 def microseconds(column: pa.ChunkedArray) -> np.ndarray:
     """A timestamp column without nulls as int64 microseconds."""
     return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+
+
+def instant(moment: datetime) -> int:
+    """An aware datetime as microseconds, exactly."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

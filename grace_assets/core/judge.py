@@ -1,0 +1,345 @@
+"""The judge: did a repair help, by each metric? Rows of `mission_telemetry` from columns.
+
+Belongs here: which healthy level applies, the verdict and its reasons, the numbers a reader sees.
+The statistics are in `estimate`, the windows in `readings`. The order of the verdicts is that of
+the questions: may it be judged at all, was there a sustained problem, did it change, is it
+healthy again. All that is published about a row (`pre`, `post`, percentages) is as measured; the
+verdict may rest on a part of it, and then says so in its reasons.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core import estimate, windows
+from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.estimate import Estimate
+from grace_assets.core.readings import Readings, Rules, cut, read, rules_of
+from grace_assets.core.schemas import TABLES
+from grace_assets.core.windows import Locator, Pairs, Series
+
+METHOD_VERSION = "1"
+"""Changes whenever the same samples could get another verdict."""
+
+_ROWS_AT_ONCE = 1 << 14
+_SCHEMA = TABLES["mission_telemetry"].with_date()
+_NOT_SCORED = ("not_applicable", "pending", "insufficient_data")
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """The level to compare with, as measured and on the judged scale; NaN where none is known."""
+
+    kind: np.ndarray
+    shown: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+
+@dataclass(frozen=True)
+class Context:
+    """What judging needs to know of a row besides its samples."""
+
+    window_open: np.ndarray
+    threshold: np.ndarray
+
+
+def judge(
+    missions: pa.Table,
+    samples: pa.Table,
+    catalogue: Catalogue,
+    now: datetime,
+    neighbours: pa.Table | None = None,
+) -> pa.Table:
+    """Rows of `mission_telemetry` (with `date`): one per mission × source × metric with samples.
+
+    Args:
+        missions: `mission_events` with `date`.
+        samples: source, domain_id, metric, timestamp (UTC), value; from the first reference
+            window (14 days and a window before the first start) to the last window's end.
+        catalogue: rules by metric.
+        now: decides which windows are still open.
+        neighbours: mission_id, domain_id, started_at, completed_at of other missions: their
+            days do not serve as reference.
+    """
+    series = windows.series_of(samples, catalogue)
+    ours = windows.missions_of(missions)
+    pairs = windows.pair(ours, series, catalogue)
+    if len(pairs) == 0:
+        return _SCHEMA.empty_table()
+    first, last = windows.reach(ours, pairs)
+    rows = Locator(series, first.min(), last.max())
+    found = rows.first_row(pairs.series, last) > rows.first_row(pairs.series, first)
+    pairs = pairs.take(np.flatnonzero(found))
+    not_positive = np.append(0, np.cumsum(series.values <= 0))
+    busy = windows.with_neighbours(ours, neighbours)
+    rules = rules_of(series.metric, catalogue)
+    triggers = _triggers(missions, series, pairs)
+    closed = ours.completed[pairs.mission] + pairs.settle + pairs.window
+    window_open = closed > windows.instant(now)
+    parts = []
+    for start in range(0, len(pairs), _ROWS_AT_ONCE):
+        chunk = slice(start, start + _ROWS_AT_ONCE)
+        some = pairs.take(chunk)
+        readings = read(series, cut(some, ours, busy, rows, not_positive), rules.take(some.series))
+        context = Context(window_open[chunk], triggers[chunk])
+        parts.append(_judged(readings, rules.take(some.series), context))
+    if not parts:
+        return _SCHEMA.empty_table()
+    return _table(missions, series, pairs, rules, parts)
+
+
+def reason_lists(flags: dict[str, np.ndarray]) -> pa.ListArray:
+    """One list of codes a row: those whose flag is set, in the order of `flags`."""
+    matrix = np.stack(list(flags.values()), axis=1)
+    offsets = np.append(0, np.cumsum(matrix.sum(axis=1)))
+    codes = pa.array(list(flags), pa.string()).take(pa.array(np.nonzero(matrix)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), codes)
+
+
+def _triggers(missions: pa.Table, series: Series, pairs: Pairs) -> np.ndarray:
+    """The threshold that made Grace act where it is about this metric, else NaN."""
+    if "trigger" not in missions.column_names:
+        return np.full(len(pairs), np.nan)
+    trigger = missions["trigger"].combine_chunks()
+    metric = np.array(pc.struct_field(trigger, "metric").to_pylist(), object)
+    threshold = pc.struct_field(trigger, "threshold").cast(pa.float64())
+    value = threshold.to_numpy(zero_copy_only=False)
+    same = metric[pairs.mission] == series.metric[pairs.series]
+    return np.where(same, value[pairs.mission], np.nan)
+
+
+def _healthy(readings: Readings, rules: Rules, threshold: np.ndarray) -> Healthy:
+    """Reference days, else the catalogue's target, else the trigger's threshold."""
+    band = rules.direction == "band"
+    reference = (readings.n_reference > 0) & ~band
+    target = ~reference & ~band & np.isfinite(rules.target)
+    limit = ~reference & ~band & ~target & np.isfinite(threshold)
+    fixed = readings.scale(np.where(target, rules.target, np.where(limit, threshold, np.nan)))
+    usable = np.isfinite(fixed)
+    target, limit = target & usable, limit & usable
+    edge = np.clip(readings.pre, rules.low, rules.high)
+    before = np.where(reference, readings.noise.before, np.where(band, edge, fixed))
+    after = np.where(reference, readings.noise.after, np.where(band, edge, fixed))
+    kind = np.full(len(before), None, object)
+    kind[reference], kind[target | band], kind[limit] = "reference", "target", "threshold"
+    shown = np.where(band, edge, readings.unscale(after))
+    return Healthy(kind, shown, before, after)
+
+
+def _gaps(readings: Readings, rules: Rules, healthy: Healthy) -> tuple[np.ndarray, ...]:
+    """How far on the bad side of healthy: before, its half and quarter, after."""
+    band = rules.direction == "band"
+    levels = (*readings.before, readings.after)
+    levels_healthy = [healthy.before] * len(readings.before) + [healthy.after]
+    return tuple(
+        np.where(band, _outside(level.centre, rules), level.centre - at)
+        for level, at in zip(levels, levels_healthy, strict=True)
+    )
+
+
+def _outside(values: np.ndarray, rules: Rules) -> np.ndarray:
+    """Distance from the band; 0 inside of it."""
+    return np.maximum(np.maximum(rules.low - values, values - rules.high), 0)
+
+
+def _smallest(readings: Readings, rules: Rules, healthy: Healthy) -> np.ndarray:
+    """The smallest effect that counts, on the judged scale."""
+    level = np.abs(readings.unscale(healthy.before))
+    size = np.maximum(rules.min_effect_rel * level, rules.min_effect_abs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(readings.logarithmic, np.log1p(size / level), size)
+
+
+def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.ndarray]:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        healthy = _healthy(readings, rules, context.threshold)
+        smallest = _smallest(readings, rules, healthy)
+        # Beyond the threshold that made Grace act there is a problem, however small the excess.
+        beyond = np.where(healthy.kind == "threshold", 0.0, smallest)
+        young = readings.before[0].n * 2 < readings.n_judged[0]
+        gaps = _gaps(readings, rules, healthy)
+        found = estimate.estimate(
+            readings.before, readings.after, readings.noise, gaps, smallest, beyond, young
+        )
+        obstacles = _obstacles(readings, rules, context, healthy)
+        measured = _measured(readings, rules)
+        verdict = _verdict(found, obstacles)
+        restoration = _restoration(readings, healthy, found)
+    shown = found.problem & ~np.isin(verdict, _NOT_SCORED)
+    return {
+        **measured,
+        **{name: np.where(shown, column, np.nan) for name, column in restoration.items()},
+        "healthy": healthy.shown,
+        "healthy_kind": healthy.kind,
+        "n_pre": readings.n_pre,
+        "n_post": readings.n_post,
+        "n_reference": readings.n_reference,
+        "verdict": verdict,
+        **_reasons(readings, rules, measured, found, obstacles, verdict),
+    }
+
+
+def _obstacles(
+    readings: Readings, rules: Rules, context: Context, healthy: Healthy
+) -> dict[str, np.ndarray]:
+    """What forbids a verdict, by reason code. The first that holds decides."""
+    n_before, n_after = readings.n_judged
+    wanted = rules.min_coverage * readings.n_usual
+    return {
+        "no_rule": ~rules.known,
+        "window_open": context.window_open,
+        "no_samples_before": n_before == 0,
+        "no_samples_after": n_after == 0,
+        "few_samples_before": (n_before > 0) & (n_before < rules.min_samples),
+        "few_samples_after": (n_after > 0) & (n_after < rules.min_samples),
+        "low_coverage_before": (n_before >= rules.min_samples) & (n_before < wanted),
+        "low_coverage_after": (n_after >= rules.min_samples) & (n_after < wanted),
+        "no_healthy_level": ~(np.isfinite(healthy.before) & np.isfinite(healthy.after)),
+    }
+
+
+def _verdict(found: Estimate, obstacles: dict[str, np.ndarray]) -> np.ndarray:
+    blocked = np.any([flag for name, flag in obstacles.items()], axis=0)
+    return np.select(
+        [
+            obstacles["no_rule"],
+            obstacles["window_open"],
+            blocked,
+            found.worse,
+            ~found.problem,
+            found.improved & found.restored,
+            found.improved,
+            found.unchanged,
+        ],
+        [
+            *_NOT_SCORED,
+            "worse",
+            "no_sustained_problem",
+            "effective",
+            "partial",
+            "no_effect",
+        ],
+        "inconclusive",
+    ).astype(object)
+
+
+def _measured(readings: Readings, rules: Rules) -> dict[str, np.ndarray]:
+    """The plain numbers; NaN where unknown, `improved` None."""
+    pre, post = readings.pre, readings.post
+    delta = post - pre
+    percent = np.where(pre == 0, np.nan, 100 * (delta / np.abs(pre)))
+    sign = np.where(rules.direction == "higher", 1.0, -1.0)
+    closer = _outside(pre, rules) - _outside(post, rules)
+    band = rules.direction == "band"
+    better = np.where(band, closer, sign * delta)
+    turned = np.where(band, np.sign(closer) * np.abs(percent), sign * percent)
+    known = rules.known & np.isfinite(delta)
+    improved = np.full(len(pre), None, object)
+    improved[known] = (better > 0)[known]
+    return {
+        "pre": pre,
+        "post": post,
+        "delta": delta,
+        "percent_change": percent,
+        "improvement_percent": np.where(rules.known, turned, np.nan),
+        "improved": improved,
+    }
+
+
+def _restoration(readings: Readings, healthy: Healthy, found: Estimate) -> dict[str, np.ndarray]:
+    """R = 1 − gap after / gap before, as measured, with a 95 % interval (delta method).
+
+    A limit (target, threshold, band) that is met is healthy and not more: R is 1 at most there.
+    """
+    sign = readings.sign
+    ratio_before = np.exp(sign * found.gap_before)
+    ratio_after = np.exp(sign * found.gap_after)
+    log = readings.logarithmic
+    before = np.where(log, sign * (ratio_before - 1), found.gap_before)
+    after = np.where(log, sign * (ratio_after - 1), found.gap_after)
+    after = np.where(healthy.kind == "reference", after, np.maximum(after, 0))
+    se_before = found.se_before * np.where(log, ratio_before, 1)
+    se_after = found.se_after * np.where(log, ratio_after, 1)
+    restored = 1 - after / before
+    half = estimate.Z_INTERVAL * np.hypot(se_after / before, after * se_before / before**2)
+    return {
+        "restoration": restored,
+        "restoration_low": restored - half,
+        "restoration_high": restored + half,
+    }
+
+
+def _reasons(
+    readings: Readings,
+    rules: Rules,
+    measured: dict[str, np.ndarray],
+    found: Estimate,
+    obstacles: dict[str, np.ndarray],
+    verdict: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Flags by reason code, as columns `reason:<code>`."""
+    scored = ~np.isin(verdict, _NOT_SCORED)
+    limit = rules.max_plausible * 100
+    applies = rules.known & ~obstacles["window_open"]
+    flags = {
+        name: flag & (applies if name not in ("no_rule", "window_open") else True)
+        for name, flag in obstacles.items()
+    }
+    flags["window_open"] = flags["window_open"] & rules.known
+    return {
+        f"reason:{code}": flag
+        for code, flag in {
+            **flags,
+            "healthy_again": verdict == "effective",
+            "better_not_healthy": verdict == "partial",
+            "same_as_before": verdict == "no_effect",
+            "worse_than_before": (verdict == "worse") & found.problem,
+            "was_healthy_before": (verdict == "worse") & ~found.problem,
+            "never_clearly_unhealthy": verdict == "no_sustained_problem",
+            "within_noise": verdict == "inconclusive",
+            "recent_problem": scored & found.young,
+            "silence_read_as_zero": scored & rules.zero & (readings.n_pre != readings.n_post),
+            "judged_by_means": scored & (rules.kind == "count"),
+            "suspicious_change": np.abs(measured["percent_change"]) > limit,
+            "zero_before": applies & (readings.pre == 0),
+        }.items()
+    }
+
+
+def _table(
+    missions: pa.Table,
+    series: Series,
+    pairs: Pairs,
+    rules: Rules,
+    parts: list[dict[str, np.ndarray]],
+) -> pa.Table:
+    """All columns, in the order of the missions, then by metric and source."""
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    flags = {k.removeprefix("reason:"): v for k, v in columns.items() if k.startswith("reason:")}
+    at, known = pairs.series, rules.known[pairs.series]
+    names = np.lexsort((series.source.astype(str), series.metric.astype(str)))
+    rank = np.empty(len(series), np.int64)
+    rank[names] = np.arange(len(series))
+    order = pa.array(np.lexsort((rank[at], pairs.mission)))
+    mission = pa.array(pairs.mission)
+    arrays = {
+        **{name: missions[name].take(mission) for name in ("date", "mission_id", "domain_id")},
+        "source": series.source[at],
+        "metric": series.metric[at],
+        "unit": np.where(known, rules.unit[at], None),
+        "direction": np.where(known, rules.direction[at], None),
+        "reason_codes": reason_lists(flags),
+    }
+    for field in _SCHEMA:
+        if field.name not in arrays:
+            column = columns[field.name]
+            unknown = ~np.isfinite(column) if column.dtype == float else None
+            arrays[field.name] = pa.array(column, field.type, mask=unknown)
+    table = pa.table({field.name: arrays[field.name] for field in _SCHEMA})
+    return table.cast(_SCHEMA).take(order)
