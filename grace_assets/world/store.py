@@ -20,7 +20,7 @@ Kind = Literal["mission", "brief"]
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
 MAX_WORDS = 32
-"""Of a longer query only the first words count; the index limits the size of an expression."""
+"""Of a longer query only the first words count: each one costs a look-up in the index."""
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,14 @@ def test_a_problem_found_late_becomes_evidence_of_what_was_announced():
     assert day(3) not in row["reason"]
 
 
+def test_of_two_announced_ones_the_next_takes_what_was_found_late():
+    rows = fold([problem(3)], [carried_out(on(5), 6)], issued=issued_on(9, 5))
+    assert [(row["follow_up_id"], bool(row["evidence"])) for row in rows] == [
+        (on(5), True),
+        (on(9), False),
+    ]
+
+
 def test_a_problem_found_much_earlier_is_an_episode_of_its_own():
     rows = fold([problem(2), problem(10)], issued=issued_on(10))
     assert [row["follow_up_id"] for row in rows] == [on(2), on(10)]

@@ -193,6 +193,12 @@ def test_stop_words_go_and_the_order_stays():
     assert words == ["payments", "latency"]
 
 
+def test_a_pasted_log_costs_no_more_than_a_long_question():
+    assert search_words(" ".join(f"word{n}" for n in range(5000))) == [
+        f"word{n}" for n in range(32)
+    ]
+
+
 WRITER = """
 import sys
 from pathlib import Path
