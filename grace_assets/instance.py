@@ -29,7 +29,9 @@ def run_days(
     from grace_assets.definitions import build_definitions
 
     use_home(settings)
-    job = build_definitions(settings).get_job_def(job_name)
+    # Dagster stores the events of a range one by one unless told otherwise: a third slower.
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    job = build_definitions(settings).resolve_job_def(job_name)
     with dg.DagsterInstance.get() as instance:
         if first == last:
             return job.execute_in_process(
