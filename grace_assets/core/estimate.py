@@ -19,9 +19,9 @@ MIN_REFERENCE = 5
 SHORT_SPANS = (2, 4)
 """A problem younger than the window shows in its last half or quarter only."""
 MIN_SHORT_SAMPLES = 5
-Z_PROBLEM = 2.0
+Z_PROBLEM = 2.33
 Z_SHORT_PROBLEM = 3.5
-"""Stricter, since the short spans are further looks at samples that raised an alarm."""
+"""Stricter: the samples just before a mission are those that raised the alarm."""
 Z_IMPROVED = 2.33
 Z_WORSE = 1.64
 """Lower on purpose: a false alarm about harm costs less than a missed one."""

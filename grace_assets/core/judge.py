@@ -1,10 +1,10 @@
 """The judge: did a repair help, by each metric? Rows of `mission_telemetry` from columns.
 
-Belongs here: which healthy level applies, the verdict and its reasons, the numbers a reader sees.
-The statistics are in `estimate`, the windows in `readings`. The order of the verdicts is that of
-the questions: may it be judged at all, was there a sustained problem, did it change, is it
-healthy again. All that is published about a row (`pre`, `post`, percentages) is as measured; the
-verdict may rest on a part of it, and then says so in its reasons.
+Belongs here: the verdict on a metric and its reasons. The statistics are in `estimate`, the
+windows in `readings`, the healthy level and the published numbers in `healthy`. The order of the
+verdicts is that of the questions: may it be judged at all, was there a sustained problem, did it
+change, is it healthy again. All that is published about a row (`pre`, `post`, percentages) is as
+measured; the verdict may rest on a part of it, and then says so in its reasons.
 """
 
 from __future__ import annotations
@@ -19,6 +19,14 @@ import pyarrow.compute as pc
 from grace_assets.core import estimate, windows
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.estimate import Estimate
+from grace_assets.core.healthy import (
+    Healthy,
+    gaps,
+    healthy_level,
+    measured_change,
+    restoration,
+    smallest_effect,
+)
 from grace_assets.core.readings import Readings, Rules, cut, read, rules_of
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.windows import Locator, Pairs, Series
@@ -29,16 +37,6 @@ METHOD_VERSION = "1"
 _ROWS_AT_ONCE = 1 << 14
 _SCHEMA = TABLES["mission_telemetry"].with_date()
 _NOT_SCORED = ("not_applicable", "pending", "insufficient_data")
-
-
-@dataclass(frozen=True)
-class Healthy:
-    """The level to compare with, as measured and on the judged scale; NaN where none is known."""
-
-    kind: np.ndarray
-    shown: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -114,67 +112,30 @@ def _triggers(missions: pa.Table, series: Series, pairs: Pairs) -> np.ndarray:
     return np.where(same, value[pairs.mission], np.nan)
 
 
-def _healthy(readings: Readings, rules: Rules, threshold: np.ndarray) -> Healthy:
-    """Reference days, else the catalogue's target, else the trigger's threshold."""
-    band = rules.direction == "band"
-    reference = (readings.n_reference > 0) & ~band
-    target = ~reference & ~band & np.isfinite(rules.target)
-    limit = ~reference & ~band & ~target & np.isfinite(threshold)
-    fixed = readings.scale(np.where(target, rules.target, np.where(limit, threshold, np.nan)))
-    usable = np.isfinite(fixed)
-    target, limit = target & usable, limit & usable
-    edge = np.clip(readings.pre, rules.low, rules.high)
-    before = np.where(reference, readings.noise.before, np.where(band, edge, fixed))
-    after = np.where(reference, readings.noise.after, np.where(band, edge, fixed))
-    kind = np.full(len(before), None, object)
-    kind[reference], kind[target | band], kind[limit] = "reference", "target", "threshold"
-    shown = np.where(band, edge, readings.unscale(after))
-    return Healthy(kind, shown, before, after)
-
-
-def _gaps(readings: Readings, rules: Rules, healthy: Healthy) -> tuple[np.ndarray, ...]:
-    """How far on the bad side of healthy: before, its half and quarter, after."""
-    band = rules.direction == "band"
-    levels = (*readings.before, readings.after)
-    levels_healthy = [healthy.before] * len(readings.before) + [healthy.after]
-    return tuple(
-        np.where(band, _outside(level.centre, rules), level.centre - at)
-        for level, at in zip(levels, levels_healthy, strict=True)
-    )
-
-
-def _outside(values: np.ndarray, rules: Rules) -> np.ndarray:
-    """Distance from the band; 0 inside of it."""
-    return np.maximum(np.maximum(rules.low - values, values - rules.high), 0)
-
-
-def _smallest(readings: Readings, rules: Rules, healthy: Healthy) -> np.ndarray:
-    """The smallest effect that counts, on the judged scale."""
-    level = np.abs(readings.unscale(healthy.before))
-    size = np.maximum(rules.min_effect_rel * level, rules.min_effect_abs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(readings.logarithmic, np.log1p(size / level), size)
-
-
 def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        healthy = _healthy(readings, rules, context.threshold)
-        smallest = _smallest(readings, rules, healthy)
+        healthy = healthy_level(readings, rules, context.threshold)
+        smallest = smallest_effect(readings, rules, healthy)
         # Beyond the threshold that made Grace act there is a problem, however small the excess.
         beyond = np.where(healthy.kind == "threshold", 0.0, smallest)
         young = readings.before[0].n * 2 < readings.n_judged[0]
-        gaps = _gaps(readings, rules, healthy)
         found = estimate.estimate(
-            readings.before, readings.after, readings.noise, gaps, smallest, beyond, young
+            readings.before,
+            readings.after,
+            readings.noise,
+            gaps(readings, rules, healthy),
+            smallest,
+            beyond,
+            young,
         )
         obstacles = _obstacles(readings, rules, context, healthy)
-        measured = _measured(readings, rules)
+        measured = measured_change(readings, rules)
         verdict = _verdict(found, obstacles)
-        restoration = _restoration(readings, healthy, found)
+        restored = restoration(readings, healthy, found)
     shown = found.problem & ~np.isin(verdict, _NOT_SCORED)
     return {
         **measured,
-        **{name: np.where(shown, column, np.nan) for name, column in restoration.items()},
+        **{name: np.where(shown, column, np.nan) for name, column in restored.items()},
         "healthy": healthy.shown,
         "healthy_kind": healthy.kind,
         "n_pre": readings.n_pre,
@@ -227,52 +188,6 @@ def _verdict(found: Estimate, obstacles: dict[str, np.ndarray]) -> np.ndarray:
         ],
         "inconclusive",
     ).astype(object)
-
-
-def _measured(readings: Readings, rules: Rules) -> dict[str, np.ndarray]:
-    """The plain numbers; NaN where unknown, `improved` None."""
-    pre, post = readings.pre, readings.post
-    delta = post - pre
-    percent = np.where(pre == 0, np.nan, 100 * (delta / np.abs(pre)))
-    sign = np.where(rules.direction == "higher", 1.0, -1.0)
-    closer = _outside(pre, rules) - _outside(post, rules)
-    band = rules.direction == "band"
-    better = np.where(band, closer, sign * delta)
-    turned = np.where(band, np.sign(closer) * np.abs(percent), sign * percent)
-    known = rules.known & np.isfinite(delta)
-    improved = np.full(len(pre), None, object)
-    improved[known] = (better > 0)[known]
-    return {
-        "pre": pre,
-        "post": post,
-        "delta": delta,
-        "percent_change": percent,
-        "improvement_percent": np.where(rules.known, turned, np.nan),
-        "improved": improved,
-    }
-
-
-def _restoration(readings: Readings, healthy: Healthy, found: Estimate) -> dict[str, np.ndarray]:
-    """R = 1 − gap after / gap before, as measured, with a 95 % interval (delta method).
-
-    A limit (target, threshold, band) that is met is healthy and not more: R is 1 at most there.
-    """
-    sign = readings.sign
-    ratio_before = np.exp(sign * found.gap_before)
-    ratio_after = np.exp(sign * found.gap_after)
-    log = readings.logarithmic
-    before = np.where(log, sign * (ratio_before - 1), found.gap_before)
-    after = np.where(log, sign * (ratio_after - 1), found.gap_after)
-    after = np.where(healthy.kind == "reference", after, np.maximum(after, 0))
-    se_before = found.se_before * np.where(log, ratio_before, 1)
-    se_after = found.se_after * np.where(log, ratio_after, 1)
-    restored = 1 - after / before
-    half = estimate.Z_INTERVAL * np.hypot(se_after / before, after * se_before / before**2)
-    return {
-        "restoration": restored,
-        "restoration_low": restored - half,
-        "restoration_high": restored + half,
-    }
 
 
 def _reasons(

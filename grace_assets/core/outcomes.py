@@ -1,24 +1,11 @@
 """One row a mission: score, verdict, attribution, from what the judge says of its metrics.
 
-Belongs here: how verdicts on metrics become a verdict on the mission, and what may be credited.
-
-The mission's verdict. The metric that made Grace act is the primary one; the others are
-guardrails. Per metric the row of the first source that could be judged counts
-(`rag_kpis`, `domain_health`, `service_mesh`, others by name).
-1. A window of a scored metric is still open: `pending`. No scored metric with samples:
-   `insufficient_data`, or `not_applicable` where the catalogue knows none of those there are.
-2. A critical metric is worse: `worse`.
-3. The primary metric decides where it could be judged. Where it got better and a guardrail got
-   worse, `effective` becomes `partial`.
-4. Without a primary metric all of them decide together, leaving aside those that were never
-   unhealthy or lack data: better and worse at once is `inconclusive`; else `worse` if any is;
-   `effective` if all are; `partial` if any is better; `no_effect` if all are; else
-   `inconclusive`. Nothing left: `no_sustained_problem`, or `insufficient_data`.
+Belongs here: the columns of `mission_outcomes`, and whether the mission may be credited. How
+verdicts on metrics become one on the mission is in `mission_verdict`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -26,40 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core import windows
-from grace_assets.core.catalogue import UNRULED, Catalogue
+from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import METHOD_VERSION, reason_lists
+from grace_assets.core.mission_verdict import (
+    BETTER,
+    MissionRows,
+    first_of_each,
+    rows_of,
+    scores,
+    texts,
+    verdicts,
+)
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.wording import source_rank
 
-MIN_ASSESSED_SHARE = 0.5
-"""Of the weight of a mission's metrics; with less, a score would speak for the wrong ones."""
-
 _SCHEMA = TABLES["mission_outcomes"].with_date()
-_UNASSESSED = ("insufficient_data", "not_applicable")
-_BETTER = ("effective", "partial")
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Telemetry rows as columns, sorted by mission (an index), metric and source order."""
-
-    table: pa.Table
-    mission: np.ndarray
-    metric: np.ndarray
-    verdict: np.ndarray
-    weight: np.ndarray
-    critical: np.ndarray
-    scored: np.ndarray
-    """Speaks for its metric, and the catalogue knows the metric."""
-    primary: np.ndarray
-    horizon: np.ndarray
-
-    def any(self, flag: np.ndarray, size: int) -> np.ndarray:
-        """For each mission, whether any of its rows has the flag."""
-        return np.bincount(self.mission[flag], minlength=size) > 0
-
-    def sum(self, values: np.ndarray, flag: np.ndarray, size: int) -> np.ndarray:
-        return np.bincount(self.mission[flag], weights=values[flag], minlength=size)
 
 
 def summarise(
@@ -74,18 +42,20 @@ def summarise(
     Columns: mission_id, effectiveness_score, effectiveness_low, effectiveness_high, verdict,
     attribution, reason_codes, metrics_delta, data_sources, and rejudge_at: when the last window
     of a pending verdict closes, else null. `neighbours` (mission_id, domain_id, started_at,
-    completed_at) are other missions, for the attribution.
+    completed_at) are other missions, for the attribution: `confounded` where another mission of
+    the domain falls between the start and the end of the last window, else `coincident` where it
+    got better (nothing yet tells a repair from self-healing), else `unknown`.
     """
     size = missions.num_rows
     trigger = _trigger_metrics(missions)
-    rows = _rows(missions, telemetry, catalogue, trigger)
+    rows = rows_of(missions, telemetry, catalogue, trigger)
     closes = _closes(missions, rows, catalogue)
     named = np.array([m is not None and catalogue.rule(m) is not None for m in trigger], bool)
-    verdict, why = _verdicts(rows, named, closes > windows.instant(now))
-    score, low, high, score_why = _scores(rows, verdict)
+    verdict, why = verdicts(rows, named, closes > windows.instant(now))
+    score, low, high, score_why = scores(rows, verdict)
     overlap = _overlaps(missions, neighbours, closes)
     attribution = np.select(
-        [overlap, np.isin(verdict, _BETTER)], ["confounded", "coincident"], "unknown"
+        [overlap, np.isin(verdict, BETTER)], ["confounded", "coincident"], "unknown"
     )
     why |= score_why | {"overlapping_mission": overlap}
     stamp = pa.timestamp("us", tz="UTC")
@@ -141,155 +111,13 @@ def rejudge_times(missions: pa.Table, summary: pa.Table) -> dict[str, datetime]:
     return dict(zip(first["date"].to_pylist(), first["due_min"].to_pylist(), strict=True))
 
 
-def _rows(
-    missions: pa.Table, telemetry: pa.Table, catalogue: Catalogue, trigger: np.ndarray
-) -> _Rows:
-    ids = pa.array(missions["mission_id"].to_pylist(), pa.string())
-    telemetry = telemetry.filter(pc.is_in(telemetry["mission_id"], ids))
-    mission = pc.index_in(telemetry["mission_id"], ids).to_numpy().astype(np.int64)
-    names, at = np.unique(_texts(telemetry["metric"]).astype(str), return_inverse=True)
-    sources, source_at = np.unique(_texts(telemetry["source"]).astype(str), return_inverse=True)
-    rank = np.argsort(sorted(range(len(sources)), key=lambda i: source_rank(sources[i])))
-    order = np.lexsort((rank[source_at], at, mission)) if len(at) else at
-    table, mission, at = telemetry.take(pa.array(order)), mission[order], at[order]
-    verdict = _texts(table["verdict"])
-    rules = [catalogue.rule(str(name)) for name in names]
-    known = np.array([rule is not None for rule in rules], bool)
-    pick = first_of_each(mission, at, np.isin(verdict, _UNASSESSED))
-
-    def column(name: str, kind: type) -> np.ndarray:
-        return np.array([getattr(rule or UNRULED, name) for rule in rules], kind)[at]
-
-    metric = names.astype(object)[at]
-    seconds = column("settle_seconds", float) + column("window_seconds", float)
-    return _Rows(
-        table=table,
-        mission=mission,
-        metric=metric,
-        verdict=verdict,
-        weight=column("weight", float),
-        critical=column("critical", bool),
-        scored=pick & known[at],
-        primary=pick & known[at] & (metric == trigger[mission]),
-        horizon=np.where(known[at], np.rint(seconds * windows.SECOND), 0).astype(np.int64),
-    )
-
-
-def first_of_each(mission: np.ndarray, key: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Flags one row of each (mission, key): the first one that is not `later`, else the first."""
-    order = np.lexsort((later, key, mission))
-    same = (np.diff(mission[order]) == 0) & (np.diff(key[order]) == 0)
-    flag = np.zeros(len(order), bool)
-    flag[order[np.append(True, ~same)[: len(order)]]] = True
-    return flag
-
-
-def _closes(missions: pa.Table, rows: _Rows, catalogue: Catalogue) -> np.ndarray:
+def _closes(missions: pa.Table, rows: MissionRows, catalogue: Catalogue) -> np.ndarray:
     """When each mission's last window closes; the longest of all where it has no scored metric."""
     horizon = np.zeros(missions.num_rows, np.int64)
     np.maximum.at(horizon, rows.mission[rows.scored], rows.horizon[rows.scored])
     longest = round(catalogue.settle_and_window_max.total_seconds() * windows.SECOND)
     completed = windows.microseconds(missions["completed_at"])
     return completed + np.where(horizon == 0, longest, horizon)
-
-
-def _verdicts(
-    rows: _Rows, named: np.ndarray, waiting: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The verdict on each mission, by the rules at the top, and why."""
-    size = len(named)
-
-    def has(flag: np.ndarray) -> np.ndarray:
-        return rows.any(rows.scored & flag, size)
-
-    def said(*verdicts: str) -> np.ndarray:
-        return has(np.isin(rows.verdict, verdicts))
-
-    deciding = rows.primary & ~np.isin(rows.verdict, (*_UNASSESSED, "pending"))
-    primary = np.full(size, "", object)
-    primary[rows.mission[deciding]] = rows.verdict[deciding]
-    decided = primary != ""
-    scored = has(rows.scored)
-    pending = said("pending") | (~scored & waiting)
-    critical = has(rows.critical & (rows.verdict == "worse"))
-    better, worse, same = said(*_BETTER), said("worse"), said("no_effect")
-    unsure, calm = said("inconclusive"), said("no_sustained_problem")
-    guardrail = decided & np.isin(primary, _BETTER) & worse
-    all_effective = better & ~said("partial") & ~same & ~unsure
-    together = np.select(
-        [better & worse, worse, all_effective, better, same & ~unsure, same | unsure, calm],
-        ["inconclusive", "worse", "effective", "partial", "no_effect", "inconclusive", ""],
-        "insufficient_data",
-    ).astype(object)
-    together[together == ""] = np.where(named, "insufficient_data", "no_sustained_problem")[
-        together == ""
-    ]
-    unknown_only = ~scored & (rows.any(np.ones(len(rows.mission), bool), size))
-    verdict = np.select(
-        [pending, unknown_only, ~scored, critical, guardrail, decided],
-        ["pending", "not_applicable", "insufficient_data", "worse", "partial", primary],
-        together,
-    ).astype(object)
-    final = ~pending & scored
-    why = {
-        "window_open": pending,
-        "no_scored_metric": ~pending & unknown_only,
-        "no_samples": ~pending & ~scored & ~unknown_only,
-        "critical_metric_worse": final & critical,
-        "trigger_metric_decides": final & ~critical & decided,
-        "trigger_metric_not_judged": final & ~critical & ~decided & named,
-        "guardrail_worse": final & ~critical & guardrail,
-        "better_and_worse": final & ~critical & ~decided & better & worse,
-    }
-    speaking = rows.scored & np.where(decided[rows.mission], deciding, True) & final[rows.mission]
-    return verdict, why | _codes(rows, speaking, size)
-
-
-def _codes(rows: _Rows, speaking: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """The reason codes of the metrics that decided, by code."""
-    lists = rows.table["reason_codes"].combine_chunks().filter(pa.array(speaking))
-    found = pc.list_flatten(lists).dictionary_encode()
-    owner = rows.mission[speaking][pc.list_parent_indices(lists).to_numpy()]
-    codes = found.indices.to_numpy()
-    flags = np.zeros((len(found.dictionary), size), bool)
-    flags[codes, owner] = True
-    return dict(sorted(zip(found.dictionary.to_pylist(), flags, strict=True)))
-
-
-def _scores(
-    rows: _Rows, verdict: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Weighted mean restoration, 0 to 1, with the same mean of the intervals' ends.
-
-    Metrics that were never clearly unhealthy have nothing to restore and do not count, except
-    where they got worse: then with 0. NaN where it would speak for too little.
-    """
-    size = len(verdict)
-    restoration, low, high = (
-        rows.table[name].to_numpy(zero_copy_only=False).astype(float)
-        for name in ("restoration", "restoration_low", "restoration_high")
-    )
-    harmed = (rows.verdict == "worse") & np.isnan(restoration)
-    assessed = rows.scored & (np.isfinite(restoration) | harmed)
-    lacking = rows.scored & (rows.verdict == "insufficient_data")
-    weight = rows.sum(rows.weight, assessed, size)
-    wanted = weight + rows.sum(rows.weight, lacking, size)
-    little = (wanted > 0) & (weight < MIN_ASSESSED_SHARE * wanted)
-    blind = rows.any(lacking & rows.critical, size)
-    unscored = np.isin(verdict, ("pending", *_UNASSESSED)) | little | blind | (weight == 0)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        clipped = np.where(harmed, 0.0, np.clip(values, 0, 1))
-        total = rows.sum(rows.weight * clipped, assessed, size)
-        share = np.divide(total, weight, out=np.zeros(size), where=weight > 0)
-        return np.where(unscored, np.nan, np.clip(share, 0, 1))
-
-    judged = verdict != "pending"
-    why = {
-        "little_of_it_assessed": judged & little,
-        "critical_metric_without_data": judged & blind,
-    }
-    return mean(restoration), mean(low), mean(high), why
 
 
 def _overlaps(missions: pa.Table, neighbours: pa.Table | None, closes: np.ndarray) -> np.ndarray:
@@ -299,7 +127,7 @@ def _overlaps(missions: pa.Table, neighbours: pa.Table | None, closes: np.ndarra
     return windows.overlapping(ours.domain, ours.started, closes, known) > 1
 
 
-def _metrics_delta(rows: _Rows, size: int) -> pa.MapArray:
+def _metrics_delta(rows: MissionRows, size: int) -> pa.MapArray:
     """Metric → percent change, of the first source that has a reading before and one after."""
     both = pc.and_(pc.is_valid(rows.table["pre"]), pc.is_valid(rows.table["post"]))
     has_both = both.to_numpy().astype(bool)
@@ -314,9 +142,9 @@ def _metrics_delta(rows: _Rows, size: int) -> pa.MapArray:
     )
 
 
-def _data_sources(rows: _Rows, size: int) -> pa.ListArray:
+def _data_sources(rows: MissionRows, size: int) -> pa.ListArray:
     """The sources with samples before or after, in the order in which they speak."""
-    source = _texts(rows.table["source"])
+    source = texts(rows.table["source"])
     sampled = pc.greater(pc.add(rows.table["n_pre"], rows.table["n_post"]), 0)
     seen = sampled.to_numpy().astype(bool)
     names = sorted(set(source), key=source_rank)
@@ -327,7 +155,3 @@ def _data_sources(rows: _Rows, size: int) -> pa.ListArray:
 def _trigger_metrics(missions: pa.Table) -> np.ndarray:
     trigger = missions["trigger"].combine_chunks()
     return np.array(pc.struct_field(trigger, "metric").to_pylist(), object)
-
-
-def _texts(column: pa.ChunkedArray) -> np.ndarray:
-    return np.array(column.to_pylist(), object)

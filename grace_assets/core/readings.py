@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from grace_assets.core import estimate, windows
-from grace_assets.core.catalogue import UNRULED, Catalogue
+from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 from grace_assets.core.estimate import Level, Noise
 from grace_assets.core.windows import DAY, REFERENCE_DAYS, Locator, Missions, Pairs, Series
 
@@ -61,7 +61,7 @@ def rules_of(metrics: np.ndarray, catalogue: Catalogue) -> Rules:
     return Rules(
         known=np.array([rule is not None for rule in found], bool),
         direction=text("direction"),
-        unit=text("unit"),
+        unit=np.array([_unit(rule) for rule in rules], object),
         kind=text("kind"),
         zero=text("missing") == "zero",
         min_samples=number("min_samples"),
@@ -73,6 +73,10 @@ def rules_of(metrics: np.ndarray, catalogue: Catalogue) -> Rules:
         target=number("target"),
         max_plausible=number("max_plausible"),
     )
+
+
+def _unit(rule: MetricRule) -> str | None:
+    return f"{rule.unit}/s" if rule.unit and rule.kind == "counter" else rule.unit
 
 
 @dataclass(frozen=True)

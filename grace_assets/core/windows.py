@@ -73,7 +73,9 @@ def series_of(samples: pa.Table, catalogue: Catalogue) -> Series:
     Samples come sorted and unique; if they are not sorted they are sorted here. Values that are
     not finite are left out.
     """
-    samples = samples.filter(pc.is_finite(samples["value"]))
+    finite = pc.is_finite(samples["value"])
+    if not pc.all(finite, min_count=0).as_py():
+        samples = samples.filter(finite)
     columns = [_codes(samples[name]) for name in ("source", "domain_id", "metric")]
     key = np.zeros(samples.num_rows, np.int64)
     for codes, names in columns:

@@ -115,7 +115,7 @@ def simulate(
     noise = ar1((count, 15, len(MINUTES)), phi, rng)
     if tripped:
         noise[:, -1] = alarm(count, phi, rng)
-    level = np.where(MINUTES < onset, 1.0, np.where(MINUTES < DURATION, before, after))
+    level = np.where(onset > MINUTES, 1.0, np.where(MINUTES < DURATION, before, after))
     values = HEALTHY * season(MINUTES) * np.exp(NOISE * noise)
     values[:, -1] *= level
     return values
