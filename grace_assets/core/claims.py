@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from grace_assets.core import narrative, wording
+from grace_assets.core.brief import Brief
 
 _DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(
@@ -143,3 +144,43 @@ def unsupported_narratives(
         numbers = unsupported_numbers(text, support.values, support.quoted)
         found += [(mission["mission_id"], printed) for printed in numbers]
     return found
+
+
+def unsupported_in_brief(brief: Brief, text: str | None = None) -> list[str]:
+    """The numbers of a brief, or of a rendering of it, that its figures do not support.
+
+    Each figure is held against its own values, the headline against the day's totals. With
+    `text` (a rendering) whatever remains outside figures and passages from rows is held against
+    nothing: a renderer has no numbers of its own.
+    """
+    totals = brief.totals
+    counts = [totals.missions, totals.failures, *totals.verdicts.values()]
+    proven = totals.verdicts["effective"] + totals.verdicts["partial"]
+    found = unsupported_numbers(brief.headline, [*counts, totals.missions - proven])
+    for figure in brief.all_figures():
+        found += unsupported_numbers(figure.text, figure.values)
+    if text is not None:
+        found += unsupported_numbers(text, (), [*_worded(brief), *_from_rows(brief)])
+    return found
+
+
+def _worded(brief: Brief) -> Iterator[str]:
+    """The brief's own statements, which are checked one by one."""
+    yield brief.headline
+    for figure in brief.all_figures():
+        yield figure.text
+        yield figure.label
+
+
+def _from_rows(brief: Brief) -> Iterator[str]:
+    """Names, times and texts that a rendering takes over from rows as they are."""
+    yield from (brief.brief_id, brief.date, brief.day_name, brief.timezone)
+    for section in brief.domains:
+        yield wording.clean(section.domain_id)
+        for example in (*section.examples, *section.setbacks):
+            yield from (example.mission_id, example.title, example.narrative)
+    for problem in brief.problems:
+        yield from (problem.problem_id, wording.clean(problem.domain_id), problem.description)
+    for line in brief.follow_ups:
+        yield from (line.follow_up_id, wording.clean(line.domain_id), line.title, line.reason)
+        yield from (line.opened_on, line.closed_by_mission_id or "")

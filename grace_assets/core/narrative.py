@@ -262,6 +262,8 @@ def _judgement(mission: Row, *, has_readings: bool) -> Iterator[str]:
     if verdict in ("effective", "partial", "worse"):
         sentence = _recovery(verdict, mission["attribution"], domain, acted=mission["success"])
         yield wording.capital(sentence) + "."
+        if mission["attribution"] == "confounded":
+            yield "Something else happened at the same time, so I cannot tell whether it was me."
     elif verdict == "no_effect":
         yield "I saw no measurable difference."
         if mission["attribution"] == "confounded":
@@ -283,8 +285,7 @@ def _recovery(verdict: str, attribution: str, domain: str, *, acted: bool) -> st
     went = {"effective": "recovered", "partial": "got better", "worse": "got worse"}[verdict]
     short = ", but was not fully healthy" if verdict == "partial" else ""
     if attribution == "confounded":
-        doubt = "something else happened at the same time, so I cannot tell whether it was me"
-        return f"{domain} {went}{short}; {doubt}"
+        return f"{domain} {went}{short}"
     if verdict != "worse" and not acted:
         return f"{domain} {went} all the same{short}"
     if verdict == "worse" and attribution == "controlled":

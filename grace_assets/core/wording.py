@@ -33,6 +33,13 @@ ATTRIBUTION_WORDS = {
     "confounded": "something else changed too",
     "unknown": "cause unknown",
 }
+STATE_WORDS = {
+    "bad": "needs attention",
+    "mixed": "mixed",
+    "good": "good",
+    "unknown": "not known yet",
+}
+"""A day or domain at a glance: the word beside the colour."""
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 """The units of a printed duration."""

@@ -1,0 +1,249 @@
+"""The daily status brief as a view model: what is said, worked out once for every channel.
+
+Belongs here: what a brief contains, its order, its headline, its JSON and its table row. How a
+channel lays it out is `render`'s; sections and figures are `brief_sections`'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import msgspec
+import pyarrow as pa
+
+from grace_assets.core import wording
+from grace_assets.core.brief_figures import Figure, Totals, setback_counts, total_figures, totals
+from grace_assets.core.brief_lines import (
+    FollowUpLine,
+    ProblemLine,
+    first_of_each_state,
+    follow_up_lines,
+    problem_lines,
+)
+from grace_assets.core.brief_metrics import metric_lines
+from grace_assets.core.brief_sections import (
+    DomainSection,
+    domain_section,
+    figures_of,
+    mission_rows,
+)
+from grace_assets.core.schemas import TABLES
+
+MAX_DOMAINS = 25
+MAX_PROBLEMS = 20
+SAMPLE_PREFIX = "sample-"
+"""Mission ids of made-up data begin with it."""
+
+
+@dataclass(frozen=True)
+class Brief:
+    """One day. `complete` is false while the day still runs; `sample` marks made-up data."""
+
+    brief_id: str
+    date: str
+    day_name: str
+    timezone: str
+    period_start: datetime
+    period_end: datetime
+    complete: bool
+    sample: bool
+    headline: str
+    state: str
+    totals: Totals
+    figures: tuple[Figure, ...]
+    domains: tuple[DomainSection, ...]
+    problems: tuple[ProblemLine, ...]
+    follow_ups: tuple[FollowUpLine, ...]
+    auto_created: Figure | None
+    left_out: tuple[Figure, ...]
+    domains_total: int
+
+    def to_json(self) -> str:
+        """The whole brief as JSON; equal briefs give equal text."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @staticmethod
+    def from_json(text: str) -> Brief:
+        """The brief that `to_json` wrote; raises `msgspec.ValidationError` for anything else."""
+        return msgspec.json.decode(text, type=Brief)
+
+    def all_figures(self) -> tuple[Figure, ...]:
+        """Every figure of the brief, from all its parts."""
+        created = (self.auto_created,) if self.auto_created else ()
+        return (*self.figures, *created, *self.left_out, *figures_of(self.domains))
+
+
+def build_brief(
+    day: date,
+    period_start: datetime,
+    period_end: datetime,
+    timezone: str,
+    outcomes: pa.Table,
+    telemetry: pa.Table,
+    kpi_daily: pa.Table,
+    problems: pa.Table,
+    follow_ups: pa.Table,
+    *,
+    complete: bool,
+) -> Brief:
+    """The brief of one day from that day's tables.
+
+    `follow_ups` are those known at the end of the day, of whatever day of opening: rows that
+    were closed by missions of other days are left aside.
+    """
+    rows = mission_rows(outcomes)
+    counts = totals(rows)
+    sections = _sections(rows, outcomes, metric_lines(telemetry, kpi_daily, day.isoformat()), day)
+    missions = {row["mission_id"] for row in rows}
+    found = problem_lines(problems)
+    asked = follow_up_lines(follow_ups, day, missions)
+    created = sum(line.state == "created" for line in asked)
+    shown_follow_ups = first_of_each_state(asked)
+    return Brief(
+        brief_id=f"brief-{day.isoformat()}",
+        date=day.isoformat(),
+        day_name=f"{day:%A} {day.day} {day:%B} {day.year}",
+        timezone=timezone,
+        period_start=period_start.astimezone(UTC),
+        period_end=period_end.astimezone(UTC),
+        complete=complete,
+        sample=any(mission_id.startswith(SAMPLE_PREFIX) for mission_id in missions),
+        headline=headline(counts, complete=complete),
+        state=counts.state,
+        totals=counts,
+        figures=_day_figures(counts, len(sections), found, asked, day),
+        domains=tuple(sections[:MAX_DOMAINS]),
+        problems=tuple(found[:MAX_PROBLEMS]),
+        follow_ups=shown_follow_ups,
+        auto_created=_auto_created(created, day),
+        left_out=_left_out(sections, found, len(asked) - len(shown_follow_ups), day),
+        domains_total=len(sections),
+    )
+
+
+def headline(counts: Totals, *, complete: bool) -> str:
+    """The day in a sentence, from its counts alone; bad news comes first."""
+    so_far = "" if complete else " so far today"
+    n = counts.missions
+    if not n:
+        return f"No missions were completed{so_far}."
+    missions = f"{wording.counted(n, 'mission')}{so_far}"
+    effective = counts.verdicts["effective"]
+    setbacks = [f"{k:,} {word}" for word, k in setback_counts(counts)]
+    if counts.failures or counts.verdicts["worse"] or counts.verdicts["no_effect"]:
+        return f"{missions}: {wording.listed(setbacks)}; {effective:,} proven effective."
+    if counts.unknown == n:
+        return f"{missions} succeeded; whether they worked is not known yet."
+    if effective == n:
+        every = "The one mission" if n == 1 else f"All {n:,} missions"
+        return f"{every}{so_far} succeeded and proved effective."
+    rest = n - effective - counts.verdicts["partial"]
+    parts = [f"{effective:,} proven effective", *setbacks]
+    parts += [f"{rest:,} without proof"] if rest else []
+    return f"{missions} succeeded: {wording.listed(parts)}."
+
+
+def content_hash(brief: Brief) -> str:
+    """SHA-256 of the content, as hexadecimal: changes when anything that is said changes."""
+    return hashlib.sha256(brief.to_json().encode()).hexdigest()
+
+
+def brief_rows(
+    briefs: Sequence[Brief], revisions: Mapping[str, int], markdowns: Sequence[str]
+) -> pa.Table:
+    """Rows of `status_briefs` (with `date`); `revisions` by date, 1 where not named."""
+    rows = [
+        {
+            "date": brief.date,
+            "brief_id": brief.brief_id,
+            "period_start": brief.period_start,
+            "period_end": brief.period_end,
+            "headline": brief.headline,
+            "missions": brief.totals.missions,
+            "domains": brief.domains_total,
+            "content": brief.to_json(),
+            "markdown": markdown,
+            "content_hash": content_hash(brief),
+            "revision": revisions.get(brief.date, 1),
+        }
+        for brief, markdown in zip(briefs, markdowns, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=TABLES["status_briefs"].with_date())
+
+
+def _sections(
+    rows: list[dict], outcomes: pa.Table, metrics: dict, day: date
+) -> list[DomainSection]:
+    """All domains: those where something failed or got worse first, then by severity, size."""
+    groups: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        groups[row["domain_id"]].append(row)
+    sections = [
+        domain_section(name, group, metrics.get(name, ([], 0)), outcomes, day.isoformat())
+        for name, group in groups.items()
+    ]
+
+    def order(section: DomainSection) -> tuple[bool, int, int, str]:
+        severity = wording.severity_rank(section.severity)
+        return section.state != "bad", severity, -section.totals.missions, section.domain_id
+
+    return sorted(sections, key=order)
+
+
+def _day_figures(
+    counts: Totals, domains: int, found: list[ProblemLine], asked: list[FollowUpLine], day: date
+) -> tuple[Figure, ...]:
+    partition = f"date={day.isoformat()}"
+    by_state = [sum(f.state == s for f in asked) for s in ("created", "closed", "open")]
+    created, closed, still = by_state
+    missions = f"{counts.missions:,}"
+    if domains:
+        missions += f" in {wording.counted(domains, 'domain')}"
+    source = f"mission_outcomes/{partition}"
+    return (
+        Figure("Missions", missions, (counts.missions, domains), source),
+        *total_figures(counts, source),
+        Figure(
+            "Problems",
+            f"{len(found):,}" if found else "none found",
+            (len(found),),
+            f"problems/{partition}",
+        ),
+        Figure(
+            "Follow-ups",
+            f"{created:,} created, {closed:,} closed, {still:,} still open from before",
+            tuple(by_state),
+            f"follow_up_missions?as_of={day.isoformat()}",
+        ),
+    )
+
+
+def _auto_created(created: int, day: date) -> Figure | None:
+    if not created:
+        return None
+    text = f"Auto-created {wording.counted(created, 'follow-up mission')}"
+    return Figure("", text, (created,), f"follow_up_missions/date={day.isoformat()}")
+
+
+def _left_out(
+    sections: list[DomainSection], found: list[ProblemLine], follow_ups: int, day: date
+) -> tuple[Figure, ...]:
+    figures = []
+    hidden = sections[MAX_DOMAINS:]
+    if hidden:
+        missions = sum(section.totals.missions for section in hidden)
+        domains = wording.counted(len(hidden), "more domain")
+        text = f"{domains} with {wording.counted(missions, 'mission')}"
+        source = f"domain_daily/date={day.isoformat()}"
+        figures.append(Figure("", text, (len(hidden), missions), source))
+    for count, noun, table in (
+        (len(found) - MAX_PROBLEMS, "more problem", "problems"),
+        (follow_ups, "more follow-up", "follow_up_missions"),
+    ):
+        if count > 0:
+            figures.append(Figure("", wording.counted(count, noun), (count,), table))
+    return tuple(figures)

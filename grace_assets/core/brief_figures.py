@@ -1,0 +1,138 @@
+"""The figures of a brief: counts over missions, worded once, with the rows they come from.
+
+Every printed number is a `Figure`, so that all channels say the same and `claims` can check it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from grace_assets.core import wording
+from grace_assets.core.schemas import VERDICTS
+
+_UNKNOWN = ("pending", "insufficient_data", "not_applicable")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A statement with numbers: `values` supports each of them, `source` names their rows."""
+
+    label: str
+    text: str
+    values: tuple[float, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts over a set of missions; times in seconds, `null` where no mission has one."""
+
+    missions: int
+    successes: int
+    failures: int
+    assessed: int
+    verdicts: dict[str, int]
+    mttr_seconds: float | None
+    mttr_p50_seconds: float | None
+    mttr_count: int
+
+    @property
+    def state(self) -> str:
+        """bad, mixed, good or unknown: what colours a card, and what the word beside it says."""
+        if self.failures or self.verdicts["worse"]:
+            return "bad"
+        if any(self.verdicts[name] for name in ("partial", "no_effect", "inconclusive")):
+            return "mixed"
+        return "good" if self.verdicts["effective"] else "unknown"
+
+    @property
+    def unknown(self) -> int:
+        return sum(self.verdicts[name] for name in _UNKNOWN)
+
+
+def totals(rows: Sequence[Mapping[str, Any]]) -> Totals:
+    """Counts and times over mission rows."""
+    times = [t for row in rows if (t := row["time_to_restore_seconds"]) is not None]
+    counts = Counter(row["verdict"] for row in rows)
+    successes = sum(row["success"] for row in rows)
+    return Totals(
+        missions=len(rows),
+        successes=successes,
+        failures=len(rows) - successes,
+        assessed=sum(row["effectiveness_score"] is not None for row in rows),
+        verdicts={name: counts[name] for name in VERDICTS},
+        # fsum: the same to the last bit in any order of the rows.
+        mttr_seconds=math.fsum(times) / len(times) if times else None,
+        mttr_p50_seconds=statistics.median(times) if times else None,
+        mttr_count=len(times),
+    )
+
+
+def wilson_percent(k: int, n: int) -> tuple[float, float]:
+    """The Wilson 95 % interval of a rate k/n, in percent (Wilson 1927, JASA 22:209)."""
+    z = 1.959963984540054
+    centre = (k + z * z / 2) / (n + z * z)
+    half = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+
+
+def total_figures(counts: Totals, source: str) -> tuple[Figure, ...]:
+    """The key figures of a set of missions, good and bad alike; none for an empty set."""
+    if not counts.missions:
+        return ()
+    low, high = wilson_percent(counts.successes, counts.missions)
+    succeeded = (
+        f"{counts.successes:,} of {counts.missions:,} "
+        f"(likely rate {wording.percent(low).removesuffix(' %')}–{wording.percent(high)})"
+    )
+    effective = counts.verdicts["effective"]
+    restored = (
+        f"{wording.duration(counts.mttr_seconds)} mean, "
+        f"{wording.duration(counts.mttr_p50_seconds)} median (n = {counts.mttr_count:,})"
+        if counts.mttr_count
+        else "not known: no mission restored service"
+    )
+    times = (counts.mttr_seconds or 0.0, counts.mttr_p50_seconds or 0.0, counts.mttr_count)
+    rate = (counts.successes, counts.missions, low, high)
+    return (
+        Figure("Succeeded", succeeded, rate, source),
+        Figure(
+            "Proven effective",
+            f"{effective:,} of {counts.missions:,}",
+            (effective, counts.missions),
+            source,
+        ),
+        Figure("Time to restore", restored, times, source),
+        _verdict_figure("Did not work", setback_counts(counts), "nothing", source),
+        _verdict_figure("Not known", unknown_counts(counts), "nothing", source),
+    )
+
+
+def setback_counts(counts: Totals) -> list[tuple[str, int]]:
+    """What did not work, in words, with its count; zero counts are left out."""
+    every = [
+        ("failed", counts.failures),
+        *(
+            (wording.VERDICT_WORDS[v], counts.verdicts[v])
+            for v in ("worse", "no_effect", "partial")
+        ),
+    ]
+    return [(word, count) for word, count in every if count]
+
+
+def unknown_counts(counts: Totals) -> list[tuple[str, int]]:
+    """What cannot be told, in words, with its count; zero counts are left out."""
+    names = ("inconclusive", "no_sustained_problem", *_UNKNOWN)
+    return [(wording.VERDICT_WORDS[v], n) for v in names if (n := counts.verdicts[v])]
+
+
+def _verdict_figure(
+    label: str, counts: list[tuple[str, int]], otherwise: str, source: str
+) -> Figure:
+    text = ", ".join(f"{n:,} {word}" for word, n in counts) or otherwise
+    return Figure(label, text, tuple(n for _, n in counts), source)

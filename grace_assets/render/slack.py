@@ -1,0 +1,153 @@
+"""A brief as a Slack message: Block Kit blocks and a plain fallback, within Slack's limits.
+
+Slack refuses what is too long, so the message is built to a budget: what everybody must see
+comes first, domains fill the rest, and what is left out is said. Event text is escaped in every
+leaf, so that it can neither mention anyone nor hide a link.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from grace_assets.core import wording
+from grace_assets.core.brief import Brief
+from grace_assets.core.brief_sections import DomainSection, Example
+from grace_assets.render.text import SAMPLE_BANNER, follow_up_fact
+
+Block = dict[str, Any]
+
+HEADER_LIMIT = 150
+SECTION_LIMIT = 3_000
+MAX_BLOCKS = 50
+BUDGET = 12_000
+"""Characters of the whole message as JSON; Slack refuses blocks above some 13,200."""
+FALLBACK_LIMIT = 600
+LIST_LIMIT = 1_200
+"""Characters of the lists of problems and of follow-ups each, so that domains keep room."""
+
+_STATE_MARKS = {"bad": "🔴", "mixed": "🟡", "good": "🟢", "unknown": "⚪"}
+_TREND_MARKS = {"better": "📈", "worse": "📉", "unchanged": "➖"}
+_MENTION = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def escape(text: str) -> str:
+    """Text with `&`, `<` and `>` replaced, which is all that Slack asks for."""
+    return re.sub("[&<>]", lambda match: _MENTION[match.group()], text)
+
+
+def payload(brief: Brief) -> dict[str, Any]:
+    """The body for an incoming webhook: `text` (the fallback) and `blocks`."""
+    fallback = _fallback(brief)
+    head, tail = list(_head(brief)), list(_tail(brief))
+    room = BUDGET - _size({"text": fallback, "blocks": [*head, *tail]}) - 200
+    body: list[Block] = []
+    shown = 0
+    for section in brief.domains:
+        blocks = [{"type": "divider"}, _section(*_domain(section))]
+        # One block more for the note on what is left out.
+        fits = len(head) + len(body) + len(blocks) + len(tail) < MAX_BLOCKS
+        if not fits or _size(blocks) > room:
+            break
+        room -= _size(blocks)
+        body += blocks
+        shown += 1
+    notes = [figure.text for figure in brief.left_out]
+    if shown < len(brief.domains):
+        notes.insert(0, wording.counted(len(brief.domains) - shown, "more domain"))
+    if notes:
+        body.append(_context(f"Left out here: {'; '.join(notes)}. See the full brief."))
+    return {"text": fallback, "blocks": [*head, *body, *tail]}
+
+
+def _size(value: object) -> int:
+    return len(json.dumps(value, ensure_ascii=False))
+
+
+def _cut(escaped: str, limit: int) -> str:
+    """Escaped text cut to `limit` without breaking an entity."""
+    if len(escaped) <= limit:
+        return escaped
+    return re.sub(r"&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"
+
+
+def _section(*lines: str) -> Block:
+    text = _cut("\n".join(lines), SECTION_LIMIT)
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def _context(text: str) -> Block:
+    element = {"type": "mrkdwn", "text": _cut(escape(text), SECTION_LIMIT)}
+    return {"type": "context", "elements": [element]}
+
+
+def _fallback(brief: Brief) -> str:
+    parts = [f"Grace status brief, {brief.day_name}: {brief.headline}"]
+    if brief.sample:
+        parts.append(SAMPLE_BANNER)
+    if brief.auto_created:
+        parts.append(f"{brief.auto_created.text}.")
+    return _cut(escape(" ".join(parts)), FALLBACK_LIMIT)
+
+
+def _head(brief: Brief) -> Iterator[Block]:
+    so_far = "" if brief.complete else ", so far"
+    title = f"Grace status brief: {brief.day_name}{so_far}"
+    yield {"type": "header", "text": {"type": "plain_text", "text": _cut(title, HEADER_LIMIT)}}
+    if brief.sample:
+        yield _context(f"🧪 {SAMPLE_BANNER}")
+    mark = _STATE_MARKS[brief.state]
+    state = wording.STATE_WORDS[brief.state]
+    yield _section(f"{mark} *{escape(brief.headline)}* ({state})")
+    yield _section(*(f"*{f.label}:* {escape(f.text)}" for f in brief.figures))
+
+
+def _domain(section: DomainSection) -> Iterator[str]:
+    mark, state = _STATE_MARKS[section.state], wording.STATE_WORDS[section.state]
+    name = escape(wording.clean(section.domain_id))
+    yield f"{mark} *{name}* ({section.severity} severity, {state})"
+    yield " · ".join(f"{f.label}: {escape(f.text)}" for f in section.figures)
+    yield from (_example("✅", example) for example in section.examples)
+    yield from (_example("❌", example) for example in section.setbacks)
+    for line in section.metrics:
+        yield f"{_TREND_MARKS[line.trend]} {escape(line.fact.label)}: {escape(line.fact.text)}"
+    for figure in section.left_out:
+        yield f"… {escape(figure.text)}"
+
+
+def _example(mark: str, example: Example) -> str:
+    narrative, name = escape(example.narrative), escape(example.mission_id)
+    return f"{mark} {narrative} _({name}: {escape(example.fact.text)})_"
+
+
+def _tail(brief: Brief) -> Iterator[Block]:
+    if brief.problems or brief.follow_ups:
+        yield {"type": "divider"}
+    if brief.problems:
+        problems = (
+            f"• {p.severity}, {escape(wording.clean(p.domain_id))}: {escape(p.description)}"
+            for p in brief.problems
+        )
+        yield _section("*Problems*", *_some(problems, "problem", len(brief.problems)))
+    if brief.follow_ups:
+        created = brief.auto_created
+        title = f"⚠️ *{created.text}*" if created else "*Follow-ups*"
+        lines = (
+            f"• {f.state}: {escape(f.title)} ({escape(follow_up_fact(f))})"
+            for f in brief.follow_ups
+        )
+        yield _section(title, *_some(lines, "follow-up", len(brief.follow_ups)))
+    yield _context(f"{brief.brief_id} · {brief.timezone} · Every figure comes from a row.")
+
+
+def _some(lines: Iterator[str], noun: str, total: int) -> Iterator[str]:
+    """As many lines as `LIST_LIMIT` allows, and a line that counts the rest."""
+    used = 0
+    for position, line in enumerate(lines):
+        used += len(line)
+        if used > LIST_LIMIT:
+            yield f"… {wording.counted(total - position, f'more {noun}')}"
+            return
+        yield line
