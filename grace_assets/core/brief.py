@@ -134,16 +134,20 @@ def headline(counts: Totals, *, complete: bool) -> str:
     missions = f"{wording.counted(n, 'mission')}{so_far}"
     effective = counts.verdicts["effective"]
     setbacks = [f"{k:,} {word}" for word, k in setback_counts(counts)]
-    if counts.failures or counts.verdicts["worse"] or counts.verdicts["no_effect"]:
-        return f"{missions}: {wording.listed(setbacks)}; {effective:,} proven effective."
+    if setbacks:
+        return f"{missions}: {wording.listed(setbacks)}; {effective:,} effective."
     if counts.unknown == n:
         return f"{missions} succeeded; whether they worked is not known yet."
     if effective == n:
-        every = "The one mission" if n == 1 else f"All {n:,} missions"
-        return f"{every}{so_far} succeeded and proved effective."
-    rest = n - effective - counts.verdicts["partial"]
-    parts = [f"{effective:,} proven effective", *setbacks]
-    parts += [f"{rest:,} without proof"] if rest else []
+        every, was = ("The one mission", "was") if n == 1 else (f"All {n:,} missions", "were")
+        return f"{every}{so_far} succeeded and {was} effective."
+    partial = counts.verdicts["partial"]
+    every = (
+        ("effective", effective),
+        ("partly effective", partial),
+        ("without a clear effect", n - effective - partial),
+    )
+    parts = [f"{k:,} {word}" for word, k in every if k or word == "effective"]
     return f"{missions} succeeded: {wording.listed(parts)}."
 
 

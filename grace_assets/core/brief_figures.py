@@ -90,37 +90,35 @@ def total_figures(counts: Totals, source: str) -> tuple[Figure, ...]:
         f"{counts.successes:,} of {counts.missions:,} "
         f"(likely rate {wording.percent(low).removesuffix(' %')}–{wording.percent(high)})"
     )
-    effective = counts.verdicts["effective"]
+    effective, partial = counts.verdicts["effective"], counts.verdicts["partial"]
+    worked = f"{effective:,} of {counts.missions:,}"
+    if partial:
+        worked += f", {partial:,} more partly"
     restored = (
         f"{wording.duration(counts.mttr_seconds)} mean, "
         f"{wording.duration(counts.mttr_p50_seconds)} median (n = {counts.mttr_count:,})"
         if counts.mttr_count
-        else "not known: no mission restored service"
+        else "not known: no mission succeeded"
     )
     times = (counts.mttr_seconds or 0.0, counts.mttr_p50_seconds or 0.0, counts.mttr_count)
     rate = (counts.successes, counts.missions, low, high)
-    return (
+    figures = [
         Figure("Succeeded", succeeded, rate, source),
-        Figure(
-            "Proven effective",
-            f"{effective:,} of {counts.missions:,}",
-            (effective, counts.missions),
-            source,
-        ),
-        Figure("Time to restore", restored, times, source),
-        _verdict_figure("Did not work", setback_counts(counts), "nothing", source),
-        _verdict_figure("Not known", unknown_counts(counts), "nothing", source),
-    )
+        Figure("Effective", worked, (effective, counts.missions, partial), source),
+        _count_figure("Did not work", setback_counts(counts), source),
+    ]
+    if unknown := unknown_counts(counts):
+        figures.append(_count_figure("Not known", unknown, source))
+    return (*figures, Figure("Time to restore", restored, times, source))
 
 
 def setback_counts(counts: Totals) -> list[tuple[str, int]]:
     """What did not work, in words, with its count; zero counts are left out."""
+    verdicts = counts.verdicts
     every = [
         ("failed", counts.failures),
-        *(
-            (wording.VERDICT_WORDS[v], counts.verdicts[v])
-            for v in ("worse", "no_effect", "partial")
-        ),
+        ("got worse", verdicts["worse"]),
+        ("had no effect", verdicts["no_effect"]),
     ]
     return [(word, count) for word, count in every if count]
 
@@ -131,8 +129,6 @@ def unknown_counts(counts: Totals) -> list[tuple[str, int]]:
     return [(wording.VERDICT_WORDS[v], n) for v in names if (n := counts.verdicts[v])]
 
 
-def _verdict_figure(
-    label: str, counts: list[tuple[str, int]], otherwise: str, source: str
-) -> Figure:
-    text = ", ".join(f"{n:,} {word}" for word, n in counts) or otherwise
+def _count_figure(label: str, counts: list[tuple[str, int]], source: str) -> Figure:
+    text = ", ".join(f"{n:,} {word}" for word, n in counts) or "none known"
     return Figure(label, text, tuple(n for _, n in counts), source)

@@ -61,11 +61,12 @@ def _metric_line(row: Row, median: float | None, day: str) -> MetricLine | None:
         return None
     balance = median if median is not None else better - worse
     trend = "unchanged" if not balance else "better" if balance > 0 else "worse"
-    counts = f"better after {better:,}, worse after {worse:,}"
+    counts = f"{better:,} better, {worse:,} worse"
     if not median:
-        text, values = counts, (better, worse)
+        text, values = f"no change in percent ({counts})", (better, worse)
     else:
-        text = f"{wording.percent(median)} {trend} (median of {n:,}; {counts})"
+        note = f"median of {n:,}: {counts}" if n > 1 else f"n = {n}"
+        text = f"{wording.percent(median)} {trend} ({note})"
         values = (median, n, better, worse, *((0.1,) if abs(median) < 0.05 else ()))
     source = f"mission_telemetry/date={day}?domain_id={row['domain_id']}&metric={row['metric']}"
     fact = Figure(wording.spoken(row["metric"]), text, values, source)

@@ -63,8 +63,8 @@ def _domain(section: DomainSection) -> Iterator[str]:
     for figure in section.figures:
         yield f"- {figure.label}: {figure.text}"
     for title, examples in (
-        ("Worked best", section.examples),
         ("Did not work", section.setbacks),
+        ("Worked best", section.examples),
     ):
         if examples:
             yield from ("", f"**{title}**", "")

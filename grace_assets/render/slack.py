@@ -109,8 +109,8 @@ def _domain(section: DomainSection) -> Iterator[str]:
     name = escape(wording.clean(section.domain_id))
     yield f"{mark} *{name}* ({section.severity} severity, {state})"
     yield " · ".join(f"{f.label}: {escape(f.text)}" for f in section.figures)
-    yield from (_example("✅", example) for example in section.examples)
     yield from (_example("❌", example) for example in section.setbacks)
+    yield from (_example("✅", example) for example in section.examples)
     for line in section.metrics:
         yield f"{_TREND_MARKS[line.trend]} {escape(line.fact.label)}: {escape(line.fact.text)}"
     for figure in section.left_out:

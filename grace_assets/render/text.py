@@ -80,8 +80,8 @@ def _domain(section: DomainSection) -> Iterator[str]:
     yield from _heading(wording.clean(section.domain_id), note)
     yield from _figures(section.figures)
     for title, mark, examples in (
-        ("Worked best:", "+", section.examples),
         ("Did not work:", "!", section.setbacks),
+        ("Worked best:", "+", section.examples),
     ):
         if examples:
             yield title
