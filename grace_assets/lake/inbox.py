@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo
 
 from grace_assets.core.events import day_of
 from grace_assets.lake import sample_files
+from grace_assets.lake.durable import sync_folder
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
-from grace_assets.lake.tables import sync_folder
 
 QUIET_SECONDS = 60.0
 """A file unchanged for so long is complete: its torn tail is judged and the file archived."""

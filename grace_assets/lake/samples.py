@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from grace_assets.lake.tables import Lake, write_atomically
+from grace_assets.lake.tables import Lake, write_parquet
 
 KEY = ("source", "domain_id", "metric", "timestamp")
 SCHEMA = pa.schema(
@@ -100,7 +100,7 @@ class SampleStore:
             return
         last_of_key = np.r_[~same_key[1:], True]
         before_write(_touched(merged.filter(pa.array(changed))))
-        write_atomically(path, merged.filter(pa.array(last_of_key)).drop_columns(["order"]))
+        write_parquet(path, merged.filter(pa.array(last_of_key)).drop_columns(["order"]))
 
     def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
         """Samples with first ≤ timestamp < last, sorted by identity, each once."""

@@ -1,14 +1,11 @@
 """The tables on disk: one Parquet file a day and table, replaced whole or not at all.
 
-Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd). A writer makes a temporary
-file beside it, flushes it to disk, renames it over the old one and flushes the folder, so a
-reader at any instant, and a machine after any crash, finds the old day or the new one.
+Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd).
 """
 
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +17,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
+from grace_assets.lake.durable import replace_file
 
 PART = "part-0.parquet"
 
@@ -82,7 +80,7 @@ class Lake:
             _check_unique(schema, day, part)
         with self.exclusive(table):
             for day, part in parts.items():
-                write_atomically(self.path(table, day), part.drop_columns([DATE]))
+                write_parquet(self.path(table, day), part.drop_columns([DATE]))
         return {day: part.num_rows for day, part in parts.items()}
 
     @contextmanager
@@ -137,30 +135,6 @@ def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
             raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
 
 
-def write_atomically(path: Path, rows: pa.Table) -> None:
-    """Replace `path` by a Parquet file of `rows`; on return it has reached the disk.
-
-    The caller holds the lock of the folder: leftovers found in it belong to a dead writer.
-    """
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sync_folder(path.parent.parent)
-    # A killed writer leaves its temporary file; whoever writes here next sweeps it.
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("xb") as file:
-        pq.write_table(rows, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_parquet(path: Path, rows: pa.Table) -> None:
+    """Replace `path` by a Parquet file of `rows`. The caller holds the table's lock."""
+    replace_file(path, lambda file: pq.write_table(rows, file, compression="zstd"))

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import httpx
 
+from grace_assets.lake.durable import sync_folder
+
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
 CLAIM = timedelta(minutes=5)
@@ -150,7 +152,7 @@ class FollowUpOutbox:
             file.write("".join(line + "\n" for line in lines).encode())
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(self._file.parent)
+        sync_folder(self._file.parent)
         marks = ((id_,) for id_ in missing)
         db.executemany("UPDATE follow_ups SET written = 1 WHERE follow_up_id = ?", marks)
 
@@ -194,14 +196,6 @@ def _id_of(line: bytes) -> str | None:
     except ValueError:
         return None
     return request.get("follow_up_id") if isinstance(request, dict) else None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _claim(db: sqlite3.Connection, id_: str, now: datetime) -> bool:
