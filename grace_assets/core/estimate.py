@@ -30,6 +30,9 @@ Z_INTERVAL = 1.96
 SAME = 0.25
 """A change surely smaller than this share of the gap is no effect."""
 
+OUTLIER = 5
+"""Times the usual deviation from which on a value says no more about the noise."""
+
 _MEAN_ABS_TO_SD = np.sqrt(np.pi / 2)
 
 
@@ -106,15 +109,14 @@ def reference_noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray)
         usable: (rows, days) which days serve.
 
     Deviations are from the healthy level, not from each window's own, so that wander slower
-    than a window counts as autocorrelation instead of vanishing. Mean absolute deviations
-    (√(π/2) of them is a normal sd) bound what one bad day can do and, other than the median
-    absolute deviation, do not vanish for values in steps.
+    than a window counts as autocorrelation instead of vanishing.
     """
     centres = np.where(usable[:, None], centres, np.nan)
     days = usable.sum(axis=-1)
     healthy = nan_median(centres)
     deviation = np.where(usable[:, None, :, None], matrix, np.nan) - healthy[..., None, None]
-    sd = spread(deviation.reshape(len(matrix), -1))
+    usual = nan_median(nan_mean(np.abs(deviation), empty=np.nan).reshape(len(matrix), -1))
+    sd = spread(deviation.reshape(len(matrix), -1), usual)
     wander = centres - healthy[..., None]
     change = wander[:, 1] - wander[:, 0]
     small_sample = np.sqrt(days / np.maximum(days - 1, 1))
@@ -135,7 +137,8 @@ def own_noise(matrix: np.ndarray, centres: np.ndarray, count: np.ndarray) -> Noi
     by (1 + 4r)/n (Kendall 1954) and the variance by 1/(1 − 1/n_eff).
     """
     deviation = matrix - centres[..., None]
-    sd = spread(deviation.reshape(len(matrix), -1))
+    flat = deviation.reshape(len(matrix), -1)
+    sd = spread(flat, nan_median(np.abs(flat)))
     n = np.maximum(count.mean(axis=-1), 2)
     r = _lag_one(deviation[:, :, None], sd)
     r = np.clip(r + (1 + 4 * r) / n, 0, 0.99)
@@ -207,15 +210,23 @@ def nan_median(matrix: np.ndarray) -> np.ndarray:
     return (lower[..., 0] + upper[..., 0]) / 2
 
 
-def spread(deviation: np.ndarray) -> np.ndarray:
-    """Standard deviation along the last axis from mean absolute deviations, NaN left out."""
-    return _MEAN_ABS_TO_SD * nan_mean(np.abs(deviation))
+def spread(deviation: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray:
+    """Standard deviation along the last axis, NaN left out, from absolute deviations.
+
+    The mean of absolute deviations (of a normal sd, √(2/π)) gives way to outliers only slowly
+    and, other than their median, does not vanish for values in steps. Where the `usual` absolute
+    deviation is known, none counts for more than `OUTLIER` times it.
+    """
+    size = np.abs(deviation)
+    if usual is not None:
+        size = np.minimum(size, np.where(usual > 0, OUTLIER * usual, np.inf)[..., None])
+    return _MEAN_ABS_TO_SD * nan_mean(size)
 
 
-def nan_mean(matrix: np.ndarray) -> np.ndarray:
-    """Means along the last axis, NaN left out; 0 where nothing is left."""
+def nan_mean(matrix: np.ndarray, empty: float = 0.0) -> np.ndarray:
+    """Means along the last axis, NaN left out; `empty` where nothing is left."""
     count = np.isfinite(matrix).sum(axis=-1)
-    return np.nansum(matrix, axis=-1) / np.maximum(count, 1)
+    return np.where(count > 0, np.nansum(matrix, axis=-1) / np.maximum(count, 1), empty)
 
 
 def _lag_one(deviation: np.ndarray, sd: np.ndarray) -> np.ndarray:

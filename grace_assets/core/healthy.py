@@ -61,8 +61,7 @@ def smallest_effect(readings: Readings, rules: Rules, healthy: Healthy) -> np.nd
     """The smallest effect that counts, on the judged scale."""
     level = np.abs(readings.unscale(healthy.before))
     size = np.maximum(rules.min_effect_rel * level, rules.min_effect_abs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(readings.logarithmic, np.log1p(size / level), size)
+    return np.where(readings.logarithmic, np.log1p(size / level), size)
 
 
 def measured_change(readings: Readings, rules: Rules) -> dict[str, np.ndarray]:

@@ -81,12 +81,15 @@ def judge(
     closed = ours.completed[pairs.mission] + pairs.settle + pairs.window
     window_open = closed > windows.instant(now)
     parts = []
-    for start in range(0, len(pairs), _ROWS_AT_ONCE):
-        chunk = slice(start, start + _ROWS_AT_ONCE)
-        some = pairs.take(chunk)
-        readings = read(series, cut(some, ours, busy, rows, not_positive), rules.take(some.series))
-        context = Context(window_open[chunk], triggers[chunk])
-        parts.append(_judged(readings, rules.take(some.series), context))
+    # Values at the edge of a float may overflow on the way; such results become null.
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for start in range(0, len(pairs), _ROWS_AT_ONCE):
+            chunk = slice(start, start + _ROWS_AT_ONCE)
+            some = pairs.take(chunk)
+            its_rules = rules.take(some.series)
+            readings = read(series, cut(some, ours, busy, rows, not_positive), its_rules)
+            context = Context(window_open[chunk], triggers[chunk])
+            parts.append(_judged(readings, its_rules, context))
     if not parts:
         return _SCHEMA.empty_table()
     return _table(missions, series, pairs, rules, parts)
@@ -113,25 +116,24 @@ def _triggers(missions: pa.Table, series: Series, pairs: Pairs) -> np.ndarray:
 
 
 def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.ndarray]:
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        healthy = healthy_level(readings, rules, context.threshold)
-        smallest = smallest_effect(readings, rules, healthy)
-        # Beyond the threshold that made Grace act there is a problem, however small the excess.
-        beyond = np.where(healthy.kind == "threshold", 0.0, smallest)
-        young = readings.before[0].n * 2 < readings.n_judged[0]
-        found = estimate.estimate(
-            readings.before,
-            readings.after,
-            readings.noise,
-            gaps(readings, rules, healthy),
-            smallest,
-            beyond,
-            young,
-        )
-        obstacles = _obstacles(readings, rules, context, healthy)
-        measured = measured_change(readings, rules)
-        verdict = _verdict(found, obstacles)
-        restored = restoration(readings, healthy, found)
+    healthy = healthy_level(readings, rules, context.threshold)
+    smallest = smallest_effect(readings, rules, healthy)
+    # Beyond the threshold that made Grace act there is a problem, however small the excess.
+    beyond = np.where(healthy.kind == "threshold", 0.0, smallest)
+    young = readings.before[0].n * 2 < readings.n_judged[0]
+    found = estimate.estimate(
+        readings.before,
+        readings.after,
+        readings.noise,
+        gaps(readings, rules, healthy),
+        smallest,
+        beyond,
+        young,
+    )
+    obstacles = _obstacles(readings, rules, context, healthy)
+    measured = measured_change(readings, rules)
+    verdict = _verdict(found, obstacles)
+    restored = restoration(readings, healthy, found)
     shown = found.problem & ~np.isin(verdict, _NOT_SCORED)
     return {
         **measured,

@@ -118,8 +118,7 @@ class Readings:
 
     def unscale(self, values: np.ndarray) -> np.ndarray:
         """Back from the judged scale to values as measured."""
-        with np.errstate(over="ignore"):
-            return np.where(self.logarithmic, np.exp(self.sign * values), self.sign * values)
+        return np.where(self.logarithmic, np.exp(self.sign * values), self.sign * values)
 
 
 def cut(
@@ -176,7 +175,9 @@ def read(series: Series, cuts: Cuts, rules: Rules) -> Readings:
         counted = rules.kind[rows] == "count"
         centres[counted] = estimate.nan_mean(matrix[counted])
         level[0][:, rows] = centres[:, :_REFERENCE].T
-        level[1][:, rows] = estimate.spread(matrix - centres[..., None])[:, :_REFERENCE].T
+        own = (matrix - centres[..., None])[:, :_REFERENCE]
+        usual = windows.row_medians(np.abs(own), count[rows][:, :_REFERENCE])
+        level[1][:, rows] = estimate.spread(own, usual).T
         noise[:, rows] = _noise(matrix, centres, usable[rows], count[rows])
     levels = [Level(level[0, i], level[1, i], count[:, i]) for i in range(_REFERENCE)]
     n_pre, n_post = cuts.pre_count, cuts.count[:, _AFTER]
@@ -222,5 +223,4 @@ def _plain(series: Series, first: np.ndarray, count: np.ndarray, zero: np.ndarra
 
 
 def _scaled(values: np.ndarray, sign: np.ndarray, logarithmic: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sign * np.where(logarithmic, np.log(values), values)
+    return sign * np.where(logarithmic, np.log(values), values)

@@ -227,7 +227,7 @@ def row_medians(matrix: np.ndarray, count: np.ndarray) -> np.ndarray:
     ranked = np.sort(matrix, axis=-1)
     lower = np.take_along_axis(ranked, np.maximum(count - 1, 0)[..., None] // 2, axis=-1)
     upper = np.take_along_axis(ranked, count[..., None] // 2 % matrix.shape[-1], axis=-1)
-    return np.where(count > 0, (lower[..., 0] + upper[..., 0]) / 2, np.nan)
+    return np.where(count > 0, lower[..., 0] / 2 + upper[..., 0] / 2, np.nan)
 
 
 def ragged_arange(counts: np.ndarray) -> np.ndarray:
