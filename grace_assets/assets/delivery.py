@@ -20,7 +20,7 @@ RETRY_REJECTED_TAG = "grace/retry_rejected"
 
 def policy(context: dg.AssetExecutionContext, delivery: DeliveryResource, today: date) -> str:
     """`send`, or `suppress:` and the reason as CONTRACT `deliveries` names it."""
-    tag = context.run_tags.get(DELIVER_TAG)
+    tag = context.run.tags.get(DELIVER_TAG)
     yesterday = (today - timedelta(days=1)).isoformat()
     if tag == "never" or (tag is None and list(context.partition_keys) != [yesterday]):
         return "suppress:backfill"
@@ -54,7 +54,7 @@ def deliver_channel(
             store.root,
             store.now(),
             decision,
-            retry_rejected=RETRY_REJECTED_TAG in context.run_tags,
+            retry_rejected=RETRY_REJECTED_TAG in context.run.tags,
         )
         counts[day] = len(results)
         notes[day] = preview(

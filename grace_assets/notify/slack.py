@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -106,8 +107,6 @@ def retry_after(header: str | None, now: datetime) -> timedelta:
         try:
             wait = timedelta(seconds=min(float(header), LONGEST_WAIT.total_seconds()))
         except (ValueError, OverflowError):
-            try:
+            with suppress(ValueError, TypeError):
                 wait = parsedate_to_datetime(header) - now
-            except (ValueError, TypeError):
-                pass
     return min(max(wait, timedelta(0)), LONGEST_WAIT)
