@@ -6,12 +6,14 @@ guardrails. Per metric the row of the first source that could be judged counts
 1. A window of a scored metric is still open: `pending`. No scored metric with samples:
    `insufficient_data`, or `not_applicable` where the catalogue knows none of those there are.
 2. A critical metric is worse: `worse`.
-3. The primary metric decides where it could be judged. Where it got better and a guardrail got
-   worse, `effective` becomes `partial`.
+3. The primary metric decides where it could be judged. Where a guardrail got worse, `effective`
+   becomes `partial`, and what is no improvement becomes `worse`.
 4. Without a primary metric all of them decide together, leaving aside those that were never
    unhealthy or lack data: better and worse at once is `inconclusive`; else `worse` if any is;
    `effective` if all are; `partial` if any is better; `no_effect` if all are; else
    `inconclusive`. Nothing left: `no_sustained_problem`, or `insufficient_data`.
+5. A primary metric without data leaves the claim open that Grace acted on: what the others would
+   call `effective`, `partial` or `no_effect` is `inconclusive`, and without them nothing is known.
 """
 
 from __future__ import annotations
@@ -119,20 +121,23 @@ def verdicts(
     critical = has(rows.critical & (rows.verdict == "worse"))
     better, worse, same = said(*BETTER), said("worse"), said("no_effect")
     unsure, calm = said("inconclusive"), said("no_sustained_problem")
-    guardrail = decided & np.isin(primary, BETTER) & worse
+    guardrail = decided & worse & (primary != "worse")
+    guarded = np.where(np.isin(primary, BETTER), "partial", "worse")
     all_effective = better & ~said("partial") & ~same & ~unsure
     together = np.select(
         [better & worse, worse, all_effective, better, same & ~unsure, same | unsure, calm],
         ["inconclusive", "worse", "effective", "partial", "no_effect", "inconclusive", ""],
         "insufficient_data",
     ).astype(object)
-    together[together == ""] = np.where(named, "insufficient_data", "no_sustained_problem")[
+    blind = named & ~decided
+    together[blind & np.isin(together, (*BETTER, "no_effect"))] = "inconclusive"
+    together[together == ""] = np.where(blind, "insufficient_data", "no_sustained_problem")[
         together == ""
     ]
     unknown_only = ~scored & (rows.any(np.ones(len(rows.mission), bool), size))
     verdict = np.select(
         [pending, unknown_only, ~scored, critical, guardrail, decided],
-        ["pending", "not_applicable", "insufficient_data", "worse", "partial", primary],
+        ["pending", "not_applicable", "insufficient_data", "worse", guarded, primary],
         together,
     ).astype(object)
     final = ~pending & scored
@@ -142,7 +147,7 @@ def verdicts(
         "no_samples": ~pending & ~scored & ~unknown_only,
         "critical_metric_worse": final & critical,
         "trigger_metric_decides": final & ~critical & decided,
-        "trigger_metric_not_judged": final & ~critical & ~decided & named,
+        "trigger_metric_not_judged": final & ~critical & blind,
         "guardrail_worse": final & ~critical & guardrail,
         "better_and_worse": final & ~critical & ~decided & better & worse,
     }
