@@ -213,7 +213,7 @@ def _day_figures(
         *total_figures(counts, source),
         Figure(
             "Problems",
-            f"{len(found):,}" if found else "none found",
+            f"{len(found):,} found" if found else "none found",
             (len(found),),
             f"problems/{partition}",
         ),

@@ -59,15 +59,16 @@ def _metric_line(row: Row, median: float | None, day: str) -> MetricLine | None:
     better, worse, n = row["improved"], row["worsened"], row["improvement_percent_count"]
     if not (better or worse or median is not None):
         return None
-    balance = median if median is not None else better - worse
-    trend = "unchanged" if not balance else "better" if balance > 0 else "worse"
+    balance = better - worse if median is None else median
+    # What is printed as nothing is nothing: under 0.05 % is unchanged.
+    trend = "unchanged" if abs(balance) < 0.05 else "better" if balance > 0 else "worse"
     counts = f"{better:,} better, {worse:,} worse"
-    if not median:
-        text, values = f"no change in percent ({counts})", (better, worse)
+    if median is None:
+        text, values = f"{trend} ({counts}; no percentage from zero)", (better, worse)
     else:
-        note = f"median of {n:,}: {counts}" if n > 1 else f"n = {n}"
-        text = f"{wording.percent(median)} {trend} ({note})"
-        values = (median, n, better, worse, *((0.1,) if abs(median) < 0.05 else ()))
+        change = trend if trend == "unchanged" else f"{wording.percent(median)} {trend}"
+        text = f"{change} (median of {n:,}: {counts})" if n > 1 else f"{change} (n = {n})"
+        values = (median, n, better, worse)
     source = f"mission_telemetry/date={day}?domain_id={row['domain_id']}&metric={row['metric']}"
     fact = Figure(wording.spoken(row["metric"]), text, values, source)
     return MetricLine(row["metric"], n, median, better, worse, trend, fact)

@@ -224,7 +224,7 @@ def metric_sentence(row: Row, *, pending: bool = False) -> str:
         return f"{name} was {wording.measure(pre, unit)} before I acted{tail}."
     if pre is None:
         return (
-            f"{name} was {wording.measure(post, unit)} afterwards; I have no reading from before."
+            f"{name} was {wording.measure(post, unit)} afterwards; I had no reading from before."
         )
     before, after = wording.measure(pre, unit), wording.measure(post, unit)
     if before == after:

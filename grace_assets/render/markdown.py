@@ -15,13 +15,15 @@ from grace_assets.render.text import HOW, SAMPLE_BANNER, follow_up_fact
 
 # Also `:` and `@`, and the dot after www: GitHub's dialect makes links of bare addresses.
 _SPECIAL = re.compile(r"[\\`*_\[\]<>&|~#!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# What begins a list or a rule where a line or list item begins.
+_LEADING = re.compile(r"^(\d*)([-+.)=])")
 _STATE_MARKS = {"bad": "🔴", "mixed": "🟡", "good": "🟢", "unknown": "⚪"}
 _TREND_MARKS = {"better": "📈", "worse": "📉", "unchanged": "➖"}
 
 
 def escape(text: str) -> str:
     """Event text as plain words of a markdown line."""
-    return _SPECIAL.sub(r"\\\g<0>", wording.clean(text))
+    return _LEADING.sub(r"\1\\\2", _SPECIAL.sub(r"\\\g<0>", wording.clean(text)))
 
 
 def render(brief: Brief) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grace_assets.core import wording
@@ -21,45 +21,54 @@ Block = dict[str, Any]
 
 HEADER_LIMIT = 150
 SECTION_LIMIT = 3_000
-MAX_BLOCKS = 50
 BUDGET = 12_000
 """Characters of the whole message as JSON; Slack refuses blocks above some 13,200."""
 FALLBACK_LIMIT = 600
-LIST_LIMIT = 1_200
+LIST_LIMIT = 1_500
 """Characters of the lists of problems and of follow-ups each, so that domains keep room."""
+NOTE_ROOM = 300
+"""Kept free for the line that says what was left out."""
 
 _STATE_MARKS = {"bad": "🔴", "mixed": "🟡", "good": "🟢", "unknown": "⚪"}
 _TREND_MARKS = {"better": "📈", "worse": "📉", "unchanged": "➖"}
-_MENTION = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escape(text: str) -> str:
     """Text with `&`, `<` and `>` replaced, which is all that Slack asks for."""
-    return re.sub("[&<>]", lambda match: _MENTION[match.group()], text)
+    return re.sub("[&<>]", lambda match: _ENTITIES[match.group()], text)
 
 
 def payload(brief: Brief) -> dict[str, Any]:
     """The body for an incoming webhook: `text` (the fallback) and `blocks`."""
     fallback = _fallback(brief)
     head, tail = list(_head(brief)), list(_tail(brief))
-    room = BUDGET - _size({"text": fallback, "blocks": [*head, *tail]}) - 200
-    body: list[Block] = []
-    shown = 0
-    for section in brief.domains:
-        blocks = [{"type": "divider"}, _section(*_domain(section))]
-        # One block more for the note on what is left out.
-        fits = len(head) + len(body) + len(blocks) + len(tail) < MAX_BLOCKS
-        if not fits or _size(blocks) > room:
-            break
-        room -= _size(blocks)
-        body += blocks
-        shown += 1
-    notes = [figure.text for figure in brief.left_out]
-    if shown < len(brief.domains):
-        notes.insert(0, wording.counted(len(brief.domains) - shown, "more domain"))
+    room = BUDGET - NOTE_ROOM - _size({"text": fallback, "blocks": [*head, *tail]})
+    body, hidden = _domains(brief.domains, room)
+    notes = [wording.counted(hidden, "more domain")] if hidden else []
+    notes += [figure.text for figure in brief.left_out]
     if notes:
-        body.append(_context(f"Left out here: {'; '.join(notes)}. See the full brief."))
+        body.append(_context(f"Left out here: {'; '.join(notes)}."))
     return {"text": fallback, "blocks": [*head, *body, *tail]}
+
+
+def _domains(sections: Sequence[DomainSection], room: int) -> tuple[list[Block], int]:
+    """Blocks for the domains, and how many found no room.
+
+    A domain is told in full if that leaves room to name all those after it in brief.
+    """
+    short = [_section(list(_summary(section))) for section in sections]
+    needed = sum(map(_size, short))
+    blocks: list[Block] = []
+    for position, (section, summary) in enumerate(zip(sections, short, strict=True)):
+        needed -= _size(summary)
+        full = _section([*_summary(section), *_details(section)])
+        block = full if _size(full) + needed <= room else summary
+        if _size(block) > room:
+            return blocks, len(sections) - position
+        room -= _size(block)
+        blocks.append(block)
+    return blocks, 0
 
 
 def _size(value: object) -> int:
@@ -73,9 +82,16 @@ def _cut(escaped: str, limit: int) -> str:
     return re.sub(r"&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"
 
 
-def _section(*lines: str) -> Block:
-    text = _cut("\n".join(lines), SECTION_LIMIT)
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _section(lines: Sequence[str], limit: int = SECTION_LIMIT, noun: str = "line") -> Block:
+    """A section of as many lines as fit; the rest is counted in the last one."""
+    kept, used = [], 0
+    for position, line in enumerate(lines):
+        used += len(line) + 1
+        if used > limit - NOTE_ROOM and position:
+            kept.append(f"… {wording.counted(len(lines) - position, f'more {noun}')}")
+            break
+        kept.append(_cut(line, limit - NOTE_ROOM))
+    return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(kept)}}
 
 
 def _context(text: str) -> Block:
@@ -100,15 +116,20 @@ def _head(brief: Brief) -> Iterator[Block]:
         yield _context(f"🧪 {SAMPLE_BANNER}")
     mark = _STATE_MARKS[brief.state]
     state = wording.STATE_WORDS[brief.state]
-    yield _section(f"{mark} *{escape(brief.headline)}* ({state})")
-    yield _section(*(f"*{f.label}:* {escape(f.text)}" for f in brief.figures))
+    yield _section([f"{mark} *{escape(brief.headline)}* ({state})"])
+    yield _section([f"*{f.label}:* {escape(f.text)}" for f in brief.figures])
+    if brief.domains:
+        yield {"type": "divider"}
 
 
-def _domain(section: DomainSection) -> Iterator[str]:
+def _summary(section: DomainSection) -> Iterator[str]:
     mark, state = _STATE_MARKS[section.state], wording.STATE_WORDS[section.state]
     name = escape(wording.clean(section.domain_id))
     yield f"{mark} *{name}* ({section.severity} severity, {state})"
     yield " · ".join(f"{f.label}: {escape(f.text)}" for f in section.figures)
+
+
+def _details(section: DomainSection) -> Iterator[str]:
     yield from (_example("❌", example) for example in section.setbacks)
     yield from (_example("✅", example) for example in section.examples)
     for line in section.metrics:
@@ -130,7 +151,7 @@ def _tail(brief: Brief) -> Iterator[Block]:
             f"• {p.severity}, {escape(wording.clean(p.domain_id))}: {escape(p.description)}"
             for p in brief.problems
         )
-        yield _section("*Problems*", *_some(problems, "problem", len(brief.problems)))
+        yield _section(["*Problems*", *problems], LIST_LIMIT, "problem")
     if brief.follow_ups:
         created = brief.auto_created
         title = f"⚠️ *{created.text}*" if created else "*Follow-ups*"
@@ -138,16 +159,5 @@ def _tail(brief: Brief) -> Iterator[Block]:
             f"• {f.state}: {escape(f.title)} ({escape(follow_up_fact(f))})"
             for f in brief.follow_ups
         )
-        yield _section(title, *_some(lines, "follow-up", len(brief.follow_ups)))
+        yield _section([title, *lines], LIST_LIMIT, "follow-up")
     yield _context(f"{brief.brief_id} · {brief.timezone} · Every figure comes from a row.")
-
-
-def _some(lines: Iterator[str], noun: str, total: int) -> Iterator[str]:
-    """As many lines as `LIST_LIMIT` allows, and a line that counts the rest."""
-    used = 0
-    for position, line in enumerate(lines):
-        used += len(line)
-        if used > LIST_LIMIT:
-            yield f"… {wording.counted(total - position, f'more {noun}')}"
-            return
-        yield line

@@ -61,7 +61,9 @@ def _lines(brief: Brief) -> Iterator[str]:
 
 def _wrap(text: str, first: str = "", rest: str | None = None) -> list[str]:
     indent = " " * len(first) if rest is None else rest
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=indent)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def _figures(figures: Iterable[Figure], indent: str = "") -> Iterator[str]:
