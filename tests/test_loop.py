@@ -241,7 +241,8 @@ def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(fill
     filled.run(DAYS[5], **{DELIVER_TAG: "never"})
     (row,) = filled.table("follow_up_missions")
     assert (row["status"], row["closed_by_mission_id"]) == ("closed", "fu")
-    assert row["verdict"] == "insufficient_data"
+    (mission,) = [r for r in filled.table("mission_outcomes") if r["mission_id"] == "fu"]
+    assert row["verdict"] == mission["verdict"] == "no_sustained_problem"
 
 
 def statuses(loop: Loop) -> list[tuple]:
