@@ -52,7 +52,7 @@ def unsupported_numbers(
 
     rest = _DURATION.sub(check_duration, rest)
     for match in _NUMBER.finditer(rest):
-        if not any(_fits(match, value) for value in values):
+        if not _fits(match, values):
             missing.append(match.group().strip())
     return missing
 
@@ -84,17 +84,22 @@ def _duration_fits(match: re.Match[str], values: Sequence[float]) -> bool:
     return any(abs(abs(value) - seconds) <= tolerance for value in values)
 
 
-def _fits(match: re.Match[str], value: float) -> bool:
+def _fits(match: re.Match[str], values: Sequence[float]) -> bool:
     decimals = match["decimals"] or ""
     exponent = int(match["exponent"] or 0)
     printed = float(f"{match['digits'].replace(',', '')}.{decimals or 0}e{exponent}")
+    rounding = 0.5 * 10.0 ** (exponent - len(decimals)) * (1 + 1e-9)
     if match["sign"]:
-        printed = -printed
-    elif value < 0:
-        value = -value
-    tolerance = 0.5 * 10.0 ** (exponent - len(decimals)) * (1 + 1e-9) + abs(value) * 1e-12
-    factors = (1.0, 100.0) if match["percent"] else (1.0,)
-    return any(abs(value * factor - printed) <= tolerance for factor in factors)
+        sizes, printed = values, -printed
+    else:
+        sizes = [abs(value) for value in values]
+    # A last bit may be lost where the value itself is large.
+    tolerance = rounding + abs(printed) * 1e-12
+    return any(
+        abs(size - printed) <= tolerance
+        or (match["percent"] and abs(size * 100 - printed) <= tolerance)
+        for size in sizes
+    )
 
 
 def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> Support:

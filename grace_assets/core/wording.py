@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from grace_assets.core.schemas import SEVERITIES
 
@@ -74,6 +75,7 @@ def clean(text: str | None, limit: int | None = None) -> str:
     return (cut[:word_end] if word_end > limit // 2 else cut).rstrip(" .,;:") + "…"
 
 
+@lru_cache(maxsize=4096)
 def spoken(metric: str) -> str:
     """A metric's name in a sentence: `latency_p95_ms` is "latency p95"; values carry the unit."""
     name = metric

@@ -19,11 +19,9 @@ from grace_assets.render.text import SAMPLE_BANNER, follow_up_fact
 
 Block = dict[str, Any]
 
-HEADER_LIMIT = 150
 SECTION_LIMIT = 3_000
 BUDGET = 12_000
 """Characters of the whole message as JSON; Slack refuses blocks above some 13,200."""
-FALLBACK_LIMIT = 600
 LIST_LIMIT = 1_500
 """Characters of the lists of problems and of follow-ups each, so that domains keep room."""
 NOTE_ROOM = 300
@@ -75,27 +73,23 @@ def _size(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False))
 
 
-def _cut(escaped: str, limit: int) -> str:
-    """Escaped text cut to `limit` without breaking an entity."""
-    if len(escaped) <= limit:
-        return escaped
-    return re.sub(r"&[a-z]{0,3}$", "", escaped[: limit - 1]) + "…"
-
-
 def _section(lines: Sequence[str], limit: int = SECTION_LIMIT, noun: str = "line") -> Block:
-    """A section of as many lines as fit; the rest is counted in the last one."""
+    """A section of as many whole lines as fit; the rest is counted in the last one.
+
+    The first line is a title, which `core` keeps short.
+    """
     kept, used = [], 0
     for position, line in enumerate(lines):
         used += len(line) + 1
         if used > limit - NOTE_ROOM and position:
             kept.append(f"… {wording.counted(len(lines) - position, f'more {noun}')}")
             break
-        kept.append(_cut(line, limit - NOTE_ROOM))
+        kept.append(line)
     return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(kept)}}
 
 
 def _context(text: str) -> Block:
-    element = {"type": "mrkdwn", "text": _cut(escape(text), SECTION_LIMIT)}
+    element = {"type": "mrkdwn", "text": escape(text)}
     return {"type": "context", "elements": [element]}
 
 
@@ -105,13 +99,13 @@ def _fallback(brief: Brief) -> str:
         parts.append(SAMPLE_BANNER)
     if brief.auto_created:
         parts.append(f"{brief.auto_created.text}.")
-    return _cut(escape(" ".join(parts)), FALLBACK_LIMIT)
+    return escape(" ".join(parts))
 
 
 def _head(brief: Brief) -> Iterator[Block]:
     so_far = "" if brief.complete else ", so far"
     title = f"Grace status brief: {brief.day_name}{so_far}"
-    yield {"type": "header", "text": {"type": "plain_text", "text": _cut(title, HEADER_LIMIT)}}
+    yield {"type": "header", "text": {"type": "plain_text", "text": title}}
     if brief.sample:
         yield _context(f"🧪 {SAMPLE_BANNER}")
     mark = _STATE_MARKS[brief.state]

@@ -181,6 +181,12 @@ def test_slack_accepts_whatever_events_hold(words, domains):
     assert_slack_accepts(slack.payload(day))
 
 
+def test_slack_counts_the_lines_that_a_section_has_no_room_for():
+    day = brief([outcome("&" * 200, domain_id="&" * 100, narrative="&" * 470)])
+    assert any("… 1 more line" in leaf for leaf in leaves(slack.payload(day)))
+    assert_slack_accepts(slack.payload(day))
+
+
 def test_slack_says_what_it_left_out_and_names_every_domain_before_telling_one_in_full():
     rows = [failed(f"m{i}", domain_id=f"area-{i:02d}", narrative="words " * 90) for i in range(20)]
     sections = json.dumps(slack.payload(brief(rows)), ensure_ascii=False)
