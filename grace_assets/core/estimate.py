@@ -184,8 +184,7 @@ def estimate(
     gain = gap - gap_after
     se_gain = np.maximum(np.hypot(se, se_after), noise.change_sd)
     broke = (gap_after - Z_PROBLEM * level_after > smallest) & (gain < -Z_IMPROVED * se_gain)
-    # At most half of the gap may be left, however little the metric can tell.
-    tolerance = np.minimum(np.maximum(smallest, Z_RESTORED * level_after), gap / 2)
+    tolerance = np.maximum(smallest, Z_RESTORED * level_after)
     margin = np.maximum(smallest, SAME * gap)
     return Estimate(
         gap_before=gap,
