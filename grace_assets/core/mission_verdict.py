@@ -18,6 +18,7 @@ guardrails. Per metric the row of the first source that could be judged counts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,26 +120,15 @@ def verdicts(
     scored = has(rows.scored)
     pending = said("pending") | (~scored & waiting)
     critical = has(rows.critical & (rows.verdict == "worse"))
-    better, worse, same = said(*BETTER), said("worse"), said("no_effect")
-    unsure, calm = said("inconclusive"), said("no_sustained_problem")
+    better, worse = said(*BETTER), said("worse")
     guardrail = decided & worse & (primary != "worse")
     guarded = np.where(np.isin(primary, BETTER), "partial", "worse")
-    all_effective = better & ~said("partial") & ~same & ~unsure
-    together = np.select(
-        [better & worse, worse, all_effective, better, same & ~unsure, same | unsure, calm],
-        ["inconclusive", "worse", "effective", "partial", "no_effect", "inconclusive", ""],
-        "insufficient_data",
-    ).astype(object)
     blind = named & ~decided
-    together[blind & np.isin(together, (*BETTER, "no_effect"))] = "inconclusive"
-    together[together == ""] = np.where(blind, "insufficient_data", "no_sustained_problem")[
-        together == ""
-    ]
     unknown_only = ~scored & (rows.any(np.ones(len(rows.mission), bool), size))
     verdict = np.select(
         [pending, unknown_only, ~scored, critical, guardrail, decided],
         ["pending", "not_applicable", "insufficient_data", "worse", guarded, primary],
-        together,
+        _together(said, blind),
     ).astype(object)
     final = ~pending & scored
     why = {
@@ -153,6 +143,36 @@ def verdicts(
     }
     speaking = rows.scored & np.where(decided[rows.mission], deciding, True) & final[rows.mission]
     return verdict, why | _codes(rows, speaking, size)
+
+
+def _together(said: Callable[..., np.ndarray], blind: np.ndarray) -> np.ndarray:
+    """The verdict of all metrics where no primary one decides; `blind`: one was named."""
+    better, worse, same = said(*BETTER), said("worse"), said("no_effect")
+    unsure, calm = said("inconclusive"), said("no_sustained_problem")
+    all_effective = better & ~said("partial") & ~same & ~unsure
+    return np.select(
+        [
+            better & worse,
+            worse,
+            blind & (better | same),
+            all_effective,
+            better,
+            same & ~unsure,
+            same | unsure,
+            calm & ~blind,
+        ],
+        [
+            "inconclusive",
+            "worse",
+            "inconclusive",
+            "effective",
+            "partial",
+            "no_effect",
+            "inconclusive",
+            "no_sustained_problem",
+        ],
+        "insufficient_data",
+    ).astype(object)
 
 
 def _codes(rows: MissionRows, speaking: np.ndarray, size: int) -> dict[str, np.ndarray]:
