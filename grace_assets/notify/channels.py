@@ -1,7 +1,7 @@
 """Where briefs go: read from the environment when a message goes out, and never shown.
 
-A webhook URL and a password are secrets: they stand in no representation, and a destination is
-named by a short hash.
+A webhook URL and a password are secrets: they stand in no representation and in no error, and
+the webhook is named by a short hash.
 """
 
 from __future__ import annotations
@@ -9,21 +9,35 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
-OUTBOX = "outbox"
-"""The destination of a channel that is not configured."""
-_ADDRESS = re.compile(r"^[^@\s<>,;:\"()\x00-\x1f\x7f-\x9f]+@[A-Za-z0-9.-]+\.?[A-Za-z0-9]+$")
-_TLS_MODES = ("starttls", "tls", "none")
+import httpx
+
+from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
+
+VARIABLES = (
+    *("SLACK_WEBHOOK_URL", "SLACK_ON_UNKNOWN", "STATUS_BRIEF_RECIPIENTS", "EMAIL_ON_UNKNOWN"),
+    *("SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD", "SMTP_FROM_EMAIL", "SMTP_TLS"),
+)
+"""What is read; the last word of an `…_ON_UNKNOWN` is `resend_marked` (default) or `hold`."""
+LOCAL_SENDER = "grace@localhost"
+"""Who writes to the outbox where no sender is set."""
+_ADDRESS = re.compile(
+    r"(?=.{3,254}$)(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+"""An ASCII addr-spec without quoting (RFC 5321 4.1.2): nothing that could end a header or verb."""
 
 
 class ChannelError(ValueError):
-    """A channel's configuration cannot be used; the message names the variable."""
+    """A channel's configuration cannot be used; the message names the variable, no secret."""
 
 
 @dataclass(frozen=True)
 class Slack:
     webhook_url: str = field(repr=False)
+    on_unknown: str = RESEND_MARKED
 
     @property
     def destination(self) -> str:
@@ -32,63 +46,93 @@ class Slack:
 
 @dataclass(frozen=True)
 class Email:
+    """An SMTP server. `tls` is `starttls` (required), `tls` (from the start) or `none`."""
+
     host: str
     port: int
     sender: str
-    recipients: tuple[str, ...]
     tls: str
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    on_unknown: str = RESEND_MARKED
 
 
 @dataclass(frozen=True)
 class Channels:
-    """The configured channels; null is one that writes to the outbox."""
+    """The channels that the environment names. A channel is looked at when it is asked for, so a
+    mistake in one (`ChannelError`) does not silence the other."""
 
-    slack: Slack | None
-    email: Email | None
+    _values: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Channels:
-        """Raises `ChannelError` for what is set and cannot be used."""
-        webhook = env.get("SLACK_WEBHOOK_URL", "").strip()
-        if webhook and not webhook.startswith(("https://", "http://")):
-            raise ChannelError("SLACK_WEBHOOK_URL: is no http(s) URL")
-        return cls(Slack(webhook) if webhook else None, _email(env))
+        values = {name: env.get(name, "").strip() for name in VARIABLES}
+        # Blanks may be part of a password; the line end of the file it was read from is not.
+        values["SMTP_PASSWORD"] = env.get("SMTP_PASSWORD", "").rstrip("\r\n")
+        return cls({name: value for name, value in values.items() if value})
 
-    def destinations(self, channel: str) -> list[str]:
-        """What each gets a row in the ledger: the webhook, or every recipient by itself."""
-        if channel == "slack":
-            return [self.slack.destination if self.slack else OUTBOX]
-        return list(self.email.recipients) if self.email else [OUTBOX]
+    @cached_property
+    def slack(self) -> Slack | None:
+        """Null where no webhook is set: the message is written to the outbox."""
+        url = self._values.get("SLACK_WEBHOOK_URL")
+        if url is None:
+            return None
+        try:
+            parsed = httpx.URL(url)
+            usable = parsed.scheme in ("http", "https") and bool(parsed.host)
+        except httpx.InvalidURL:
+            usable = False
+        if not usable:
+            raise ChannelError("SLACK_WEBHOOK_URL: is not an http(s) URL")
+        return Slack(url, self._choice("SLACK_ON_UNKNOWN", RESEND_MARKED, HOLD))
+
+    @cached_property
+    def email(self) -> Email | None:
+        """Null where no server or nobody to write to is set: into the outbox."""
+        host = self._values.get("SMTP_HOST")
+        if host is None or not self.recipients:
+            return None
+        user, password = self._values.get("SMTP_USER"), self._values.get("SMTP_PASSWORD")
+        tls = self._choice("SMTP_TLS", "starttls", "tls", "none")
+        if password and tls == "none":
+            raise ChannelError("SMTP_TLS: a password is never sent without TLS")
+        if password and not user:
+            raise ChannelError("SMTP_USER: is needed where SMTP_PASSWORD is set")
+        port = self._values.get("SMTP_PORT", "587")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            raise ChannelError("SMTP_PORT: is not a port number")
+        if self.sender is None:
+            raise ChannelError("SMTP_FROM_EMAIL: is needed where SMTP_HOST is set")
+        held = self._choice("EMAIL_ON_UNKNOWN", RESEND_MARKED, HOLD)
+        return Email(host, int(port), self.sender, tls, user, password, held)
+
+    @cached_property
+    def recipients(self) -> tuple[str, ...]:
+        """Distinct addresses in the order given."""
+        text = self._values.get("STATUS_BRIEF_RECIPIENTS", "")
+        found = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(dict.fromkeys(_address("STATUS_BRIEF_RECIPIENTS", a) for a in found))
+
+    @cached_property
+    def sender(self) -> str | None:
+        """`SMTP_FROM_EMAIL`, or the user where that is an address."""
+        text = self._values.get("SMTP_FROM_EMAIL")
+        if text is not None:
+            return _address("SMTP_FROM_EMAIL", text)
+        user = self._values.get("SMTP_USER", "")
+        return user if _ADDRESS.fullmatch(user) else None
+
+    def _choice(self, variable: str, default: str, *others: str) -> str:
+        value = self._values.get(variable, default)
+        if value not in (default, *others):
+            choices = ", ".join((default, *others))
+            raise ChannelError(f"{variable}: {value!r} is not one of {choices}")
+        return value
 
 
-def _email(env: Mapping[str, str]) -> Email | None:
-    recipients = _addresses("STATUS_BRIEF_RECIPIENTS", env.get("STATUS_BRIEF_RECIPIENTS", ""))
-    host = env.get("SMTP_HOST", "").strip()
-    if not recipients or not host:
-        return None
-    user = env.get("SMTP_USER") or None
-    sender = env.get("SMTP_FROM_EMAIL") or (user if user and "@" in user else None)
-    if not sender:
-        raise ChannelError("SMTP_FROM_EMAIL: is needed where SMTP_HOST is set")
-    tls = env.get("SMTP_TLS") or "starttls"
-    if tls not in _TLS_MODES:
-        raise ChannelError(f"SMTP_TLS: {tls!r} is not one of {', '.join(_TLS_MODES)}")
-    port = env.get("SMTP_PORT") or "587"
-    if not port.isdigit() or not 0 < int(port) < 65_536:
-        raise ChannelError(f"SMTP_PORT: {port!r} is no port")
-    password = env.get("SMTP_PASSWORD") or None
-    if password and tls == "none":
-        raise ChannelError("SMTP_TLS: a password is never sent without TLS")
-    (sender,) = _addresses("SMTP_FROM_EMAIL", sender)
-    return Email(host, int(port), sender, recipients, tls, user, password)
-
-
-def _addresses(variable: str, text: str) -> tuple[str, ...]:
-    """Distinct addresses in the order given; a bad one is refused here, before any message."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
-    for address in found:
-        if not _ADDRESS.match(address):
-            raise ChannelError(f"{variable}: {address!r} is no email address")
-    return tuple(dict.fromkeys(found))
+def _address(variable: str, text: str) -> str:
+    """The address, its domain in lower case: written either way it is the same destination."""
+    if not _ADDRESS.fullmatch(text):
+        raise ChannelError(f"{variable}: {text!r} is not an email address")
+    local, _, domain = text.rpartition("@")
+    return f"{local}@{domain.lower()}"

@@ -7,12 +7,12 @@ got: before the data it certainly did not arrive, after its final dot it may hav
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from email import message_from_bytes
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
@@ -20,141 +20,175 @@ from email.utils import format_datetime
 import aiosmtplib
 
 from grace_assets.notify.channels import Email
-from grace_assets.notify.outcome import Outcome, later
+from grace_assets.notify.outcome import Outcome
+from grace_assets.notify.tls import verifying_context
 
-CONNECT_SECONDS = 30.0
+COMMAND_SECONDS = 30.0
 ANSWER_SECONDS = 600.0
 """After the final dot a server may take ten minutes (RFC 5321 4.5.3.2.6); giving up earlier
 makes duplicates."""
+SUBJECT_LENGTH = 200
+TOO_MANY_RECIPIENTS = 552
+"""A server that says so at RCPT means 452 (RFC 5321 4.5.3.1.10)."""
 
 
 def compose(
     *,
     sender: str,
-    recipient: str,
+    recipients: Sequence[str],
     subject: str,
     text: str,
     html: str,
-    message_id: str,
+    delivery_key: str,
     date: datetime,
 ) -> bytes:
-    """An RFC 5322 message, text first, HTML last; no header can be injected."""
+    """An RFC 5322 message, text first, HTML last: equal arguments give equal bytes.
+
+    Addresses have been validated and the subject is made one plain line here, so no header can
+    be injected. Bodies are quoted-printable: no server has to know 8BITMIME.
+    """
     message = EmailMessage(policy=SMTP_POLICY)
     domain = sender.rpartition("@")[2]
-    message["From"] = sender
-    message["To"] = recipient
+    message["From"] = Address("Grace", addr_spec=sender)
+    message["To"] = [Address(addr_spec=recipient) for recipient in recipients]
     message["Subject"] = header_text(subject)
     message["Date"] = format_datetime(date)
-    message["Message-ID"] = f"<grace.{message_id}@{domain}>"
+    message["Message-ID"] = f"<grace.{delivery_key}@{domain}>"
     message["List-Id"] = f"Grace status briefs <status-briefs.{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text)
-    message.add_alternative(html, subtype="html")
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message.set_boundary(f"=_grace_{delivery_key}")
     return message.as_bytes()
 
 
-def with_subject_note(message: bytes, note: str) -> bytes:
-    """The same message, with a note in front of its subject."""
-    parsed = message_from_bytes(message, policy=SMTP_POLICY)
-    subject = f"[{note}] {parsed['Subject']}"
-    del parsed["Subject"]
-    parsed["Subject"] = subject
-    return parsed.as_bytes()
+def as_repeat(frozen: bytes, note: str) -> bytes:
+    """The same message under the same Message-ID, visibly marked in its subject."""
+    message = message_from_bytes(frozen, policy=SMTP_POLICY)
+    subject = f"[{note}] {message['Subject']}"
+    message.replace_header("Subject", subject)
+    return message.as_bytes()
 
 
 def header_text(text: str) -> str:
-    """One line without control, format or line-separating characters."""
+    """One line without control, format (e.g. text direction) or line-separating characters."""
     kept = (" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") else c for c in text)
-    return " ".join("".join(kept).split())[:200]
+    return " ".join("".join(kept).split())[:SUBJECT_LENGTH]
 
 
-def send(email: Email, messages: Mapping[str, bytes]) -> dict[str, Outcome]:
-    """Hand one message to each recipient over one connection; an answer for each."""
-    return asyncio.run(_send(email, messages))
+class EmailSender:
+    """One SMTP server, for as long as the `async with` lasts; connects when first needed.
 
+    Where it cannot be reached, every further recipient gets the same answer without a new try.
+    """
 
-async def _send(email: Email, messages: Mapping[str, bytes]) -> dict[str, Outcome]:
-    outcomes: dict[str, Outcome] = {}
-    client: aiosmtplib.SMTP | None = None
-    for recipient, message in messages.items():
-        if client is None or not client.is_connected:
-            client = _client(email)
-            failure = await _open(client, email)
-            if failure is not None:
-                client.close()
-                return outcomes | {r: failure for r in messages if r not in outcomes}
-        outcomes[recipient] = await _send_one(client, email.sender, recipient, message)
-    if client is not None and client.is_connected:
+    def __init__(self, email: Email, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._email = email
+        self._answer_seconds = answer_seconds
+        self._client: aiosmtplib.SMTP | None = None
+        self._failure: Outcome | None = None
+
+    async def __aenter__(self) -> EmailSender:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is None or not self._client.is_connected:
+            return
         try:
-            await client.quit()
-        except aiosmtplib.SMTPException:
+            await self._client.quit()
+        except (aiosmtplib.SMTPException, OSError):
             # Everything was answered already; how the server says goodbye does not matter.
+            self._client.close()
+
+    async def send(self, recipient: str, frozen: bytes) -> Outcome:
+        """Hand a message to one recipient, in a transaction of its own."""
+        if self._failure is None and (self._client is None or not self._client.is_connected):
+            self._client, self._failure = await _connect(self._email)
+        if self._failure is not None or self._client is None:
+            return self._failure or Outcome("pending", "not connected")
+        client = self._client
+        try:
+            await client.mail(self._email.sender)
+            await client.rcpt(recipient)
+        except aiosmtplib.SMTPSenderRefused as error:
+            return await _refused(client, "sender refused", error.code)
+        except aiosmtplib.SMTPResponseException as error:
+            code = 452 if error.code == TOO_MANY_RECIPIENTS else error.code
+            return await _refused(client, "recipient refused", code)
+        except (aiosmtplib.SMTPException, OSError):
             client.close()
-    return outcomes
+            return Outcome("pending", "connection lost before the message")
+        try:
+            await client.data(frozen, timeout=self._answer_seconds)
+        except aiosmtplib.SMTPDataError as error:
+            return await _refused(client, "message refused", error.code)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            client.close()
+            return Outcome("unknown", f"no answer to the message ({type(error).__name__})")
+        return Outcome("sent")
 
 
-def _client(email: Email) -> aiosmtplib.SMTP:
-    return aiosmtplib.SMTP(
+async def _connect(email: Email) -> tuple[aiosmtplib.SMTP, Outcome | None]:
+    """Connect, secure, log in; with what it comes to for every recipient where that fails."""
+    client = aiosmtplib.SMTP(
         hostname=email.host,
         port=email.port,
         use_tls=email.tls == "tls",
         start_tls=False,
-        timeout=CONNECT_SECONDS,
-        tls_context=ssl.create_default_context(),
+        timeout=COMMAND_SECONDS,
+        tls_context=verifying_context(),
     )
+    failure = await _open(client, email)
+    if failure is not None:
+        client.close()
+    return client, failure
 
 
 async def _open(client: aiosmtplib.SMTP, email: Email) -> Outcome | None:
-    """Connect, secure, log in; the outcome of everybody's message where that fails."""
     try:
         await client.connect()
         if email.tls == "starttls":
+            await client.ehlo()
+            if not client.supports_extension("starttls"):
+                return Outcome("pending", "server offers no STARTTLS")
             await client.starttls()
         if email.user and email.password:
             await client.login(email.user, email.password)
     except aiosmtplib.SMTPAuthenticationError as error:
-        return _answered(error.code, "login refused")
+        return _answered("login refused", error.code)
     except aiosmtplib.SMTPResponseException as error:
-        return _answered(error.code, "server refused the connection")
-    except ssl.SSLError:
-        return later("certificate not accepted")
+        return _answered("server refused the connection", error.code)
     except (aiosmtplib.SMTPException, OSError) as error:
-        return later(f"connection failed ({type(error).__name__})")
+        if _about_certificate(error):
+            return Outcome("pending", "certificate not accepted")
+        return Outcome("pending", f"connection failed ({type(error).__name__})")
     return None
 
 
-async def _send_one(
-    client: aiosmtplib.SMTP, sender: str, recipient: str, message: bytes
-) -> Outcome:
-    try:
-        await client.mail(sender)
-        await client.rcpt(recipient)
-    except aiosmtplib.SMTPResponseException as error:
-        await _reset(client)
-        return _answered(error.code, "recipient refused")
-    except (aiosmtplib.SMTPException, OSError):
-        client.close()
-        return later("connection lost before the message")
-    try:
-        await client.data(message, timeout=ANSWER_SECONDS)
-    except aiosmtplib.SMTPResponseException as error:
-        await _reset(client)
-        return _answered(error.code, "message refused")
-    except (aiosmtplib.SMTPException, OSError):
-        client.close()
-        return Outcome("unknown", "connection lost while the message was taken")
-    return Outcome("sent")
+def _about_certificate(error: BaseException | None) -> bool:
+    """Whether a certificate is at the bottom of it; aiosmtplib wraps some of these errors."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
-async def _reset(client: aiosmtplib.SMTP) -> None:
+async def _refused(client: aiosmtplib.SMTP, what: str, code: int) -> Outcome:
+    """The answer, with the connection made ready for the next recipient."""
     try:
         await client.rset()
     except (aiosmtplib.SMTPException, OSError):
         client.close()
+    return _answered(what, code)
 
 
-def _answered(code: int, what: str) -> Outcome:
+def _answered(what: str, code: int) -> Outcome:
     """4xx is for later, 5xx a definite no; the text of an answer could hold anything."""
+    if 400 <= code < 500:
+        return Outcome("pending", f"{what} ({code})")
     if 500 <= code < 600:
         return Outcome("rejected", f"{what} ({code})")
-    return later(f"{what} ({code})")
+    if what == "message refused":
+        return Outcome("unknown", f"unreadable answer to the message ({code})")
+    return Outcome("pending", f"{what} ({code})")

@@ -1,220 +1,166 @@
 """The delivery ledger: what was promised, tried and known about every message.
 
 One row per (kind, date, channel, destination, revision), in SQLite (WAL, `synchronous=FULL`) or
-PostgreSQL with the same schema. The order is: decide, commit `sending` with a lease, send,
-commit the outcome. A `sending` row whose lease has run out was cut off in the middle: it may
-have arrived, and becomes `unknown`. Nothing here is derived from Dagster's event log.
+PostgreSQL with the same schema. The order is: promise, commit `sending` with a lease, send,
+commit the outcome. A `sending` row whose holder is gone was cut off in the middle and becomes
+`unknown`. Nothing here is derived from Dagster's event log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-KIND = "brief"
-LEASE = timedelta(minutes=15)
-"""Longer than the longest wait for an answer (ten minutes after a mail's final dot)."""
-
-_metadata = sa.MetaData()
-_deliveries = sa.Table(
-    "deliveries",
-    _metadata,
-    sa.Column("delivery_key", sa.String(32), primary_key=True),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("date", sa.String(10), nullable=False, index=True),
-    sa.Column("brief_id", sa.String(64), nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("channel", sa.String(20), nullable=False),
-    sa.Column("destination", sa.String(320), nullable=False),
-    sa.Column("content_hash", sa.String(64), nullable=False),
-    sa.Column("status", sa.String(20), nullable=False),
-    sa.Column("reason", sa.String(200)),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("payload", sa.LargeBinary),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("first_attempt_at", sa.BigInteger),
-    sa.Column("last_attempt_at", sa.BigInteger),
-    sa.Column("retry_at", sa.BigInteger),
-    sa.Column("lease_until", sa.BigInteger),
+from grace_assets.notify.lease import certainly_gone, this_process
+from grace_assets.notify.ledger_rows import BRIEF, Delivery, Entry, deliveries, open_engine
+from grace_assets.notify.lifecycle import (
+    LEASE,
+    OWED,
+    REACHED,
+    after_cut_off,
+    may_repeat,
+    may_start,
+    next_attempt,
 )
-_COLUMNS = [
-    "date",
-    "delivery_key",
-    "brief_id",
-    "revision",
-    "channel",
-    "destination",
-    "content_hash",
-    "status",
-    "reason",
-    "attempts",
-    "first_attempt_at",
-    "last_attempt_at",
-    "retry_at",
-]
-_TIMES = ("created_at", "first_attempt_at", "last_attempt_at", "retry_at", "lease_until")
-DELIVERED = ("sent", "written", "unknown", "pending", "rejected", "sending")
-"""States in which readers have, or may have, or are owed, a revision."""
+from grace_assets.notify.outcome import Outcome
 
-
-@dataclass(frozen=True)
-class Delivery:
-    """A row: one revision of one brief to one destination. Times are UTC."""
-
-    delivery_key: str
-    date: str
-    brief_id: str
-    revision: int
-    channel: str
-    destination: str
-    content_hash: str
-    status: str
-    reason: str | None
-    attempts: int
-    payload: bytes | None
-    created_at: datetime
-    first_attempt_at: datetime | None
-    last_attempt_at: datetime | None
-    retry_at: datetime | None
-    lease_until: datetime | None
-
-
-def delivery_key(date: str, channel: str, destination: str, revision: int) -> str:
-    """The logical identity: what the message says plays no part in it."""
-    parts = (KIND, date, channel, destination, str(revision))
-    return sha256("\x1f".join(parts).encode()).hexdigest()[:32]
+_c = deliveries.c
+_COLUMNS = (
+    *("date", "delivery_key", "brief_id", "revision", "channel", "destination", "content_hash"),
+    *("status", "reason", "attempts", "first_attempt_at", "last_attempt_at", "retry_at"),
+)
 
 
 class Ledger:
-    """`where` is the path of a SQLite file or an SQLAlchemy URL."""
+    """`where` is the path of a SQLite file or an SQLAlchemy URL.
 
-    def __init__(self, where: Path | str) -> None:
-        if isinstance(where, Path):
-            where.parent.mkdir(parents=True, exist_ok=True)
-            where = f"sqlite:///{where}"
-        # No pool: a ledger is opened for seconds, and leaves no connection behind.
-        self._engine = sa.create_engine(where, poolclass=sa.pool.NullPool)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _configure_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_immediate)
+    Safe to use from several threads, processes and (on PostgreSQL) hosts at once. `holder` names
+    this process in leases.
+    """
+
+    def __init__(self, where: Path | str, holder: str | None = None) -> None:
+        self._engine = open_engine(where)
+        self._holder = holder or this_process()
+
+    def suppress(self, entries: Sequence[Entry], reason: str, *, withdraw: bool) -> None:
+        """Note why nothing is sent; what was tried stays as it is.
+
+        `withdraw` also takes back what was promised and is certainly not delivered.
+        """
+        changeable = ("suppressed", "pending") if withdraw else ("suppressed",)
         with self._engine.begin() as connection:
-            _metadata.create_all(connection)
+            for entry in entries:
+                row = _get(connection, entry.key)
+                if row is None or row.status in changeable:
+                    _put(connection, entry, row, "suppressed", reason)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
-            yield connection
-
-    def open(
+    def promise(
         self,
-        *,
-        date: str,
-        brief_id: str,
-        revision: int,
-        channel: str,
-        destination: str,
-        content_hash: str,
-        payload: bytes,
+        entries: Sequence[Entry],
+        compose: Callable[[Entry, bool], bytes],
         now: datetime,
-    ) -> Delivery:
-        """The row of this logical key, made with the frozen payload where there is none."""
-        key = delivery_key(date, channel, destination, revision)
-        with self._transaction() as connection:
-            found = self._get(connection, key)
-            if found is None:
-                connection.execute(
-                    _deliveries.insert().values(
-                        delivery_key=key,
-                        kind=KIND,
-                        date=date,
-                        brief_id=brief_id,
-                        revision=revision,
-                        channel=channel,
-                        destination=destination,
-                        content_hash=content_hash,
-                        status="suppressed",
-                        reason="backfill",
-                        attempts=0,
-                        payload=payload,
-                        created_at=_micros(now),
-                    )
-                )
-                found = self._get(connection, key)
-            elif found.status == "suppressed" and found.content_hash != content_hash:
-                # Nobody was promised this revision yet: it may still change.
-                self._update(connection, key, content_hash=content_hash, payload=payload)
-                found = self._get(connection, key)
-        assert found is not None
-        return found
+        *,
+        retry_rejected: bool = False,
+    ) -> None:
+        """Owe each entry to its destination, unless it is there, under way or refused.
 
-    def suppress(self, key: str, reason: str) -> None:
-        """Note why nothing is sent; only where nothing was promised or tried."""
-        with self._transaction() as connection:
-            row = self._get(connection, key)
-            if row and row.status == "suppressed":
-                self._update(connection, key, reason=reason)
+        The entries are one revision to all destinations of a channel. `compose(entry,
+        correction)` makes the bytes that are frozen; `correction` says that an earlier revision
+        may have reached this destination. What is still owed of earlier revisions, or to
+        destinations no longer wanted, is withdrawn: on return no earlier promise is open.
+        """
+        open_states = ("suppressed", "rejected") if retry_rejected else ("suppressed",)
+        with self._engine.begin() as connection:
+            for entry in entries:
+                row = _get(connection, entry.key)
+                if row is not None and row.status not in open_states:
+                    continue
+                latest = _latest(connection, entry)
+                if latest is not None and latest.revision > entry.revision:
+                    _put(connection, entry, row, "suppressed", "superseded")
+                elif latest is not None and latest.content_hash == entry.content_hash:
+                    _put(connection, entry, row, "suppressed", "unchanged")
+                else:
+                    payload = compose(entry, latest is not None)
+                    promised = {"payload": payload, "promised_at": now, "retry_at": now}
+                    _put(connection, entry, row, "pending", None, **promised)
+            self._withdraw_others(connection, entries, now)
+
+    def _withdraw_others(
+        self, connection: sa.Connection, entries: Sequence[Entry], now: datetime
+    ) -> None:
+        first, wanted = entries[0], {entry.destination for entry in entries}
+        query = sa.select(deliveries).where(
+            *_same(first, "kind", "date", "channel"),
+            _c.status.in_(("pending", "unknown", "sending")),
+            _c.delivery_key.not_in([entry.key for entry in entries]),
+            _c.revision <= first.revision,
+        )
+        for row in _all(connection, query):
+            if row.status == "pending":
+                reason = "superseded" if row.destination in wanted else "disabled"
+                _set(connection, row, status="suppressed", reason=reason, retry_at=None)
+            elif row.status == "unknown":
+                _set(connection, row, retry_at=None)
+            elif _cut_off(row, now):
+                _enter(connection, row, after_cut_off("hold"), now, "hold")
 
     def claim(
-        self, key: str, now: datetime, *, retry_rejected: bool, resend_unknown: bool
+        self,
+        key: str,
+        now: datetime,
+        on_unknown: str,
+        spacing: timedelta = timedelta(0),
     ) -> Delivery | None:
-        """Commit `sending` and return the row as it was before, if it is this caller's to send.
+        """Commit `sending` and return the row, if an attempt may be made now; else null.
 
-        Null where it was sent, was refused, is not due yet, or somebody else is at it.
+        The attempt belongs to `last_attempt_at`, which lies ahead of `now` where an earlier one
+        at this destination is closer than `spacing`: wait for it. A marked repeat has
+        `repeats` > 0. Pass the row to `finish`.
         """
-        with self._transaction() as connection:
-            row = self._get(connection, key, lock=True)
-            if row is None:
+        with self._engine.begin() as connection:
+            row = _get(connection, key)
+            if row is not None and _cut_off(row, now):
+                _enter(connection, row, after_cut_off(on_unknown), now, on_unknown)
+                row = _get(connection, key)
+            if row is None or not may_start(row, now, on_unknown):
+                if row is not None and row.status == "unknown" and not may_repeat(row, on_unknown):
+                    _set(connection, row, retry_at=None)
                 return None
-            if row.status == "sending" and row.lease_until and row.lease_until <= now:
-                reason = "cut off while sending; it may have arrived"
-                self._update(connection, key, status="unknown", reason=reason, lease_until=None)
-                row = self._get(connection, key)
-                assert row is not None
-            free = (
-                row.status == "suppressed"
-                or (row.status == "pending" and (row.retry_at is None or row.retry_at <= now))
-                or (row.status == "rejected" and retry_rejected)
-                or (row.status == "unknown" and resend_unknown and row.attempts < 2)
-            )
-            if not free:
-                return None
-            self._update(
+            at = max(now, _latest_attempt(connection, row, now) + spacing) if spacing else now
+            _set(
                 connection,
-                key,
+                row,
                 status="sending",
                 reason=None,
                 attempts=row.attempts + 1,
-                first_attempt_at=_micros(row.first_attempt_at or now),
-                last_attempt_at=_micros(now),
+                repeats=row.repeats + (row.status == "unknown"),
+                first_attempt_at=row.first_attempt_at or at,
+                last_attempt_at=at,
                 retry_at=None,
-                lease_until=_micros(now + LEASE),
+                lease_owner=self._holder,
+                lease_until=at + LEASE,
             )
-            return row
+            return _get(connection, key)
 
-    def finish(
-        self, key: str, status: str, reason: str | None = None, retry_at: datetime | None = None
-    ) -> None:
-        """Commit what became of an attempt."""
-        with self._transaction() as connection:
-            self._update(
-                connection,
-                key,
-                status=status,
-                reason=reason,
-                retry_at=_micros(retry_at) if retry_at else None,
-                lease_until=None,
-            )
+    def finish(self, claimed: Delivery, outcome: Outcome, now: datetime, on_unknown: str) -> None:
+        """Commit what became of an attempt, unless another has been made since.
+
+        An attempt that everybody thought cut off may still say how it ended.
+        """
+        with self._engine.begin() as connection:
+            row = _get(connection, claimed.delivery_key)
+            if row and row.attempts == claimed.attempts and row.status in ("sending", "unknown"):
+                _enter(connection, row, outcome, now, on_unknown)
 
     def get(self, key: str) -> Delivery:
-        with self._transaction() as connection:
-            row = self._get(connection, key)
+        """Raises `KeyError` for a key that nobody entered."""
+        with self._engine.begin() as connection:
+            row = _get(connection, key)
         if row is None:
             raise KeyError(key)
         return row
@@ -222,16 +168,15 @@ class Ledger:
     def rows(self, date: str | None = None) -> list[dict[str, Any]]:
         """The columns of CONTRACT `deliveries` with `date`, oldest first.
 
-        A row in `sending` reads as `unknown`: whoever reads it cannot know better.
+        A row in `sending` reads as `unknown`: nobody else can know better.
         """
-        query = sa.select(_deliveries).order_by(
-            *(_deliveries.c[name] for name in ("date", "revision", "channel", "destination"))
-        )
+        names = ("date", "revision", "channel", "destination")
+        query = sa.select(*(_c[name] for name in _COLUMNS)).order_by(*(_c[n] for n in names))
+        query = query.where(_c.kind == BRIEF)
         if date is not None:
-            query = query.where(_deliveries.c.date == date)
-        with self._transaction() as connection:
-            found = [_delivery(row) for row in connection.execute(query).mappings()]
-        rows = [{name: getattr(row, name) for name in _COLUMNS} for row in found]
+            query = query.where(_c.date == date)
+        with self._engine.begin() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
         for row in rows:
             if row["status"] == "sending":
                 row |= {"status": "unknown", "reason": "being sent"}
@@ -240,56 +185,109 @@ class Ledger:
     def last_delivered(self, date: str) -> tuple[int, str] | None:
         """Revision and content hash of the latest revision that readers have or are owed."""
         query = (
-            sa.select(_deliveries.c.revision, _deliveries.c.content_hash)
-            .where(_deliveries.c.date == date, _deliveries.c.status.in_(DELIVERED))
-            .order_by(_deliveries.c.revision.desc())
+            sa.select(_c.revision, _c.content_hash)
+            .where(_c.kind == BRIEF, _c.date == date, _c.status.in_(OWED))
+            .order_by(_c.revision.desc())
             .limit(1)
         )
-        with self._transaction() as connection:
+        with self._engine.begin() as connection:
             row = connection.execute(query).first()
         return (row.revision, row.content_hash) if row else None
 
     def due(self, now: datetime) -> list[str]:
-        """Dates with an attempt that is due: a retry, or a lease that has run out."""
-        c = _deliveries.c
-        query = sa.select(c.date).distinct().order_by(c.date)
-        retry = sa.and_(c.status == "pending", c.retry_at <= _micros(now))
-        cut_off = sa.and_(c.status == "sending", c.lease_until <= _micros(now))
-        with self._transaction() as connection:
-            return list(connection.scalars(query.where(sa.or_(retry, cut_off))))
-
-    def _get(self, connection: sa.Connection, key: str, *, lock: bool = False) -> Delivery | None:
-        query = sa.select(_deliveries).where(_deliveries.c.delivery_key == key)
-        row = connection.execute(query.with_for_update() if lock else query).mappings().first()
-        return _delivery(row) if row else None
-
-    def _update(self, connection: sa.Connection, key: str, **values: Any) -> None:
-        connection.execute(
-            _deliveries.update().where(_deliveries.c.delivery_key == key).values(**values)
+        """Dates with something to do: an attempt whose time has come, or one that was cut off."""
+        timely = sa.and_(_c.status.in_(("pending", "unknown")), _c.retry_at <= now)
+        query = sa.select(deliveries).where(
+            _c.kind == BRIEF, sa.or_(timely, _c.status == "sending")
         )
+        with self._engine.begin() as connection:
+            rows = _all(connection, query)
+        return sorted({r.date for r in rows if r.status != "sending" or _cut_off(r, now)})
 
 
-def _delivery(row: sa.RowMapping) -> Delivery:
-    values = {name: value for name, value in row.items() if name != "kind"}
-    return Delivery(**values | {name: _moment(values[name]) for name in _TIMES})
+def _get(connection: sa.Connection, key: str) -> Delivery | None:
+    return next(iter(_all(connection, sa.select(deliveries).where(_c.delivery_key == key))), None)
 
 
-def _micros(moment: datetime) -> int:
-    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+def _all(connection: sa.Connection, query: sa.Select) -> list[Delivery]:
+    return [Delivery.of(row) for row in connection.execute(query).mappings()]
 
 
-def _moment(value: int | None) -> datetime | None:
-    if value is None:
-        return None
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+def _same(entry: Entry | Delivery, *names: str) -> list[sa.ColumnElement[bool]]:
+    return [_c[name] == getattr(entry, name) for name in names]
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # Transactions are begun by us (below), not by the driver at the first write.
-    connection.isolation_level = None
-    for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+def _latest(connection: sa.Connection, entry: Entry) -> Delivery | None:
+    """The latest other revision that has, or may have, reached this destination."""
+    query = (
+        sa.select(deliveries)
+        .where(
+            *_same(entry, "kind", "date", "channel", "destination"),
+            _c.status.in_(REACHED),
+            _c.revision != entry.revision,
+        )
+        .order_by(_c.revision.desc())
+        .limit(1)
+    )
+    return next(iter(_all(connection, query)), None)
 
 
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _latest_attempt(connection: sa.Connection, row: Delivery, now: datetime) -> datetime:
+    latest = sa.func.max(_c.last_attempt_at, type_=_c.last_attempt_at.type)
+    query = sa.select(latest).where(*_same(row, "channel", "destination"))
+    return connection.scalar(query) or now - LEASE
+
+
+def _put(
+    connection: sa.Connection,
+    entry: Entry,
+    row: Delivery | None,
+    status: str,
+    reason: str | None,
+    **values: Any,
+) -> None:
+    """Enter what is decided about an entry; what was tried before stays on record."""
+    cleared = {"payload": None, "promised_at": None, "retry_at": None, "repeats": 0}
+    decided = {
+        "brief_id": entry.brief_id,
+        "content_hash": entry.content_hash,
+        "status": status,
+        "reason": reason,
+        **cleared,
+        **values,
+    }
+    if row is not None:
+        _set(connection, row, **decided)
+        return
+    names = ("date", "revision", "channel", "destination", "kind")
+    identity = {name: getattr(entry, name) for name in names}
+    connection.execute(deliveries.insert().values(delivery_key=entry.key, **identity, **decided))
+
+
+def _set(connection: sa.Connection, row: Delivery, **values: Any) -> None:
+    query = deliveries.update().where(_c.delivery_key == row.delivery_key)
+    connection.execute(query.values(**values))
+
+
+def _enter(
+    connection: sa.Connection, row: Delivery, outcome: Outcome, now: datetime, on_unknown: str
+) -> None:
+    settled = next_attempt(row, outcome, now, on_unknown)
+    kept = {} if settled.status not in ("sent", "written") else {"payload": None}
+    _set(
+        connection,
+        row,
+        status=settled.status,
+        reason=settled.reason,
+        retry_at=None if settled.retry_in is None else now + settled.retry_in,
+        lease_owner=None,
+        lease_until=None,
+        **kept,
+    )
+
+
+def _cut_off(row: Delivery, now: datetime) -> bool:
+    """Whether an attempt is under way by name only."""
+    if row.status != "sending" or row.lease_until is None or row.lease_owner is None:
+        return False
+    return row.lease_until <= now or certainly_gone(row.lease_owner)

@@ -1,23 +1,24 @@
-"""What an attempt came to, in the ledger's words."""
+"""What one attempt came to, and when it is worth another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
 
-RETRY_AFTER = timedelta(minutes=5)
-"""When a transient failure is tried again where the other side names no time."""
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is `sent`, `written`, `pending`, `rejected` or `unknown`; `reason` short words."""
+    """`status` is `sent`, `written`, `pending`, `rejected` or `unknown`; `reason` short words.
+
+    `pending` means: certainly not delivered, and worth another attempt. `retry_in` is the least
+    wait that the other side asked for; null leaves it to us.
+    """
 
     status: str
     reason: str | None = None
     retry_in: timedelta | None = None
 
 
-def later(reason: str, after: timedelta = RETRY_AFTER) -> Outcome:
-    """Certainly not delivered, worth another attempt."""
-    return Outcome("pending", reason, after)
+def retry_delay(attempts: int) -> timedelta:
+    """How long to wait after that many attempts: 1, 2, 4, … minutes, at most an hour."""
+    return min(timedelta(minutes=2 ** min(attempts - 1, 6)), timedelta(hours=1))
