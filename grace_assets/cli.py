@@ -7,7 +7,6 @@ quarantined.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import sys
@@ -147,10 +146,9 @@ def check_range(settings: Settings, first: date, last: date) -> None:
 def run(
     settings: Settings, job: str, first: date, last: date, tags: dict[str, str]
 ) -> dg.ExecuteInProcessResult:
-    """A run whose warnings and errors are shown; a failed one ends the command."""
+    """A run; one that fails ends the command."""
     from grace_assets.instance import run_days
 
-    logging.getLogger("dagster").setLevel(logging.WARNING)
     result = run_days(settings, job, first.isoformat(), last.isoformat(), tags)
     if not result.success:
         for event in result.get_step_failure_events():

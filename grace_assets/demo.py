@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,14 +53,8 @@ def refuse_real_data(store: StoreResource) -> None:
 
 
 def follow_up(settings: Settings, store: StoreResource, folder: Path, seed: int) -> None:
-    """Carry out follow-ups as an agent would: read the outbox, repair, report back."""
-    from grace_assets import sample
-
-    outbox = settings.data_dir / "outbox" / "missions.jsonl"
-    requests = [json.loads(line) for line in outbox.read_text(encoding="utf-8").splitlines()]
-    missions = sample.follow_up_missions(requests, store.now(), seed)
-    if not missions:
-        return
+    """Carry out follow-ups as an agent would over the weeks, and report them back as missions."""
+    missions = carried_out(store, seed)
     reported = folder / "follow_ups.jsonl"
     lines = (json.dumps(mission, ensure_ascii=False) + "\n" for mission in missions)
     reported.write_text("".join(lines), encoding="utf-8")
@@ -67,11 +62,47 @@ def follow_up(settings: Settings, store: StoreResource, folder: Path, seed: int)
         before, _ = landing.changed_days(0)
         store.inbox(landing).take_file(reported)
         _, changed = landing.changed_days(before)
-    click.echo(
-        f"Grace asked for {len(requests)} follow-ups and carried out {len(missions)}; "
-        "their days are made again …"
-    )
-    materialise(settings, date.fromisoformat(min(changed)), date.fromisoformat(max(changed)))
+    if changed:
+        click.echo(
+            f"Grace carried out {len(missions)} follow-ups that she had asked for; "
+            "the days since the first are made again …"
+        )
+        materialise(settings, date.fromisoformat(min(changed)), store.today())
+
+
+def carried_out(store: StoreResource, seed: int) -> list[dict[str, Any]]:
+    """The missions for all follow-ups of the story.
+
+    One that is closed lets the next problem open another, so the history is folded until no
+    new one comes.
+    """
+    import pyarrow as pa
+
+    from grace_assets import sample
+    from grace_assets.assets.briefs import fold_as_of, follow_up_history
+
+    problems, completed, issued = follow_up_history(store)
+    done: dict[str, dict[str, Any]] = {}
+    while True:
+        rows = fold_as_of(problems, completed, issued).to_pylist()
+        found = sample.follow_up_missions(rows, store.now(), seed)
+        new = [mission for mission in found if mission["follow_up_id"] not in done]
+        if not new:
+            return list(done.values())
+        done |= {mission["follow_up_id"]: mission for mission in new}
+        reports = [
+            {
+                "date": mission["completed_at"][:10],
+                "mission_id": mission["mission_id"],
+                "follow_up_id": mission["follow_up_id"],
+                "completed_at": datetime.fromisoformat(mission["completed_at"]),
+                "verdict": "pending",
+            }
+            for mission in new
+        ]
+        completed = pa.concat_tables(
+            [completed, pa.Table.from_pylist(reports, schema=completed.schema)]
+        )
 
 
 def materialise(settings: Settings, first: date, last: date) -> None:
