@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 
     from grace_assets.lake.landing import Landing
 
-REFERENCE_DAYS = 14
-"""Days back from which the healthy level is taken."""
+COUNTER_SLACK = timedelta(hours=1)
+"""Read before the first window, for the rate of a counter that is read seldom."""
 
 
 def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetime]:
     """From the first reference window of the missions to the end of their last window."""
     import pyarrow.compute as pc
 
+    from grace_assets.core.windows import REFERENCE_DAYS
+
     margin = store.catalogue().settle_and_window_max
-    first = pc.min(missions["started_at"]).as_py() - timedelta(days=REFERENCE_DAYS) - margin
-    return first, pc.max(missions["completed_at"]).as_py() + margin
+    first = pc.min(missions["started_at"]).as_py() - timedelta(days=REFERENCE_DAYS)
+    last = pc.max(missions["completed_at"]).as_py()
+    return first - margin - COUNTER_SLACK, last + margin
 
 
 def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") -> "pa.Table":

@@ -1,4 +1,4 @@
-"""What a source of KPI samples is, and the roles that the product knows by name."""
+"""What a source of KPI samples is. The roles known by name are `core.wording.SOURCE_ORDER`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ROLES = ("rag_kpis", "domain_health", "service_mesh")
-"""KPIs stored with the world model, health of domains, infrastructure; in order of preference
-where one figure is wanted and several sources have it. Other names follow, by name."""
 
 
 class SampleSource(Protocol):
