@@ -35,7 +35,7 @@ def test_samples_are_sorted_unique_and_reach_back_for_references(story):
     assert keys.group_by(KEY).aggregate([]).num_rows == rows.num_rows
     assert rows.equals(rows.sort_by([(name, "ascending") for name in KEY]))
     stamps = rows["timestamp"].to_numpy()
-    first = datetime(2026, 3, 22) - timedelta(days=sample.HISTORY_DAYS)
+    first = date(2026, 3, 22) - timedelta(days=sample.HISTORY_DAYS)
     assert stamps.min() == np.datetime64(first)
     assert stamps.max() < np.datetime64(UNTIL.replace(tzinfo=None))
     assert np.isfinite(rows["value"].to_numpy()).all()
