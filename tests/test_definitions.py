@@ -29,7 +29,14 @@ GRAPH = {
     "follow_up_missions": ("briefs", {"problems", "mission_outcomes"}),
     "status_briefs": (
         "briefs",
-        {"mission_outcomes", "mission_telemetry", "kpi_daily", "problems", "follow_up_missions"},
+        {
+            "mission_outcomes",
+            "mission_telemetry",
+            "domain_daily",
+            "kpi_daily",
+            "problems",
+            "follow_up_missions",
+        },
     ),
     "world_model": ("briefs", {"mission_outcomes", "status_briefs"}),
     "slack_delivery": ("delivery", {"status_briefs"}),

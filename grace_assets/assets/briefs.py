@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import check, daily_asset, previews, report, verdict
+from grace_assets.assets.daily import check, daily_asset, preview, previews, report, verdict
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
@@ -106,7 +106,14 @@ def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, out
         "markdown, HTML and JSON come from one view model."
     ),
     kinds={"python", "parquet", "markdown"},
-    deps=["mission_outcomes", "mission_telemetry", "kpi_daily", "problems", "follow_up_missions"],
+    deps=[
+        "mission_outcomes",
+        "mission_telemetry",
+        "domain_daily",
+        "kpi_daily",
+        "problems",
+        "follow_up_missions",
+    ],
     checks=[
         check(
             "status_briefs",
@@ -135,7 +142,10 @@ def status_briefs(
             rows = brief_rows([brief], {day: revision}, [text])
             unsupported += [f"{day}: {number}" for number in unsupported_in_brief(brief)]
             written |= lake.replace("status_briefs", [day], rows)
-            previews_by_day[day] = brief.headline
+            domains = lake.read("domain_daily", [day]).to_pylist()
+            columns = ("domain_id", "missions", "successes", "effective")
+            table = preview([{c: d[c] for c in columns} for d in domains], len(domains))
+            previews_by_day[day] = f"**{brief.headline}**\n\n{table}"
             figures[day] = {"brief": dg.MetadataValue.md(text), "revision": revision}
     report(context, written, previews_by_day, figures)
     yield dg.MaterializeResult()
