@@ -223,9 +223,7 @@ def metric_sentence(row: Row, *, pending: bool = False) -> str:
         tail = "" if pending else "; I had no reading from after"
         return f"{name} was {wording.measure(pre, unit)} before I acted{tail}."
     if pre is None:
-        return (
-            f"{name} was {wording.measure(post, unit)} afterwards; I had no reading from before."
-        )
+        return f"{name} was {wording.measure(post, unit)} afterwards; I had no reading from before."
     before, after = wording.measure(pre, unit), wording.measure(post, unit)
     if before == after:
         return f"{name} stayed at {before}."

@@ -28,6 +28,8 @@ from grace_assets.notify.lifecycle import (
 )
 from grace_assets.notify.outcome import Outcome
 
+LONGEST_QUEUE = timedelta(minutes=1)
+"""How far ahead of now an attempt may be planned at a destination that spaces them."""
 _c = deliveries.c
 _COLUMNS = (
     *("date", "delivery_key", "brief_id", "revision", "channel", "destination", "content_hash"),
@@ -234,7 +236,11 @@ def _latest(connection: sa.Connection, entry: Entry) -> Delivery | None:
 
 def _latest_attempt(connection: sa.Connection, row: Delivery, now: datetime) -> datetime:
     latest = sa.func.max(_c.last_attempt_at, type_=_c.last_attempt_at.type)
-    query = sa.select(latest).where(*_same(row, "channel", "destination"))
+    query = sa.select(latest).where(
+        *_same(row, "channel", "destination"),
+        # A clock that was wrong is not waited for.
+        _c.last_attempt_at <= now + LONGEST_QUEUE,
+    )
     return connection.scalar(query) or now - LEASE
 
 

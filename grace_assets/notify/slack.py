@@ -103,7 +103,7 @@ class SlackSender:
 
     async def send(self, _destination: str, frozen: bytes) -> Outcome:
         """Post a message; its text alone, once, where its blocks are refused."""
-        with _unlogged(self._url):
+        with _unlogged(httpx.URL(self._url).raw_path.decode("ascii")):
             outcome = await self._persist(frozen)
             if outcome.status == "rejected" and outcome.reason in BLOCK_REFUSALS:
                 await asyncio.sleep(SPACING.total_seconds())
@@ -174,7 +174,9 @@ def retry_after(header: str | None, now: datetime) -> timedelta:
         # Nine digits are years already, and more than a timedelta may hold.
         return min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
     try:
-        wait = parsedate_to_datetime(value).astimezone(UTC) - now
+        # Not astimezone: it overflows at the end of the year 9999, a subtraction does not.
+        date = parsedate_to_datetime(value)
+        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
     except (ValueError, TypeError, OverflowError):
         return DEFAULT_WAIT
     return min(max(wait, DEFAULT_WAIT), LONGEST_WAIT)
@@ -182,12 +184,17 @@ def retry_after(header: str | None, now: datetime) -> timedelta:
 
 @contextmanager
 def _unlogged(secret: str) -> Iterator[None]:
-    """Drops httpx's log lines that quote the secret (it logs each request's URL at INFO)."""
+    """Drops log lines of the HTTP client that quote the secret, which is the path of the URL.
+
+    httpx logs the URL of each request, in a spelling of its own; httpcore the headers of each
+    answer. A logger's filter does not see the records of its children, so each is named.
+    """
 
     def keep(record: logging.LogRecord) -> bool:
         return secret not in record.getMessage()
 
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
+    names = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
+    loggers = [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addFilter(keep)
     try:
