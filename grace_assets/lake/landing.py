@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from grace_assets.core.events import Accepted, EventError, MissionEvent, content_hash, day_of, parse
+from grace_assets.lake.sqlite import use_wal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -116,7 +117,7 @@ class Landing:
         self._db = sqlite3.connect(
             folder / "landing.sqlite", timeout=60, isolation_level=None, check_same_thread=False
         )
-        self._db.execute("PRAGMA journal_mode=WAL")
+        use_wal(self._db)
         self._db.execute("PRAGMA synchronous=FULL")
         with self._transaction():
             for statement in _SCHEMA.split(";\n"):

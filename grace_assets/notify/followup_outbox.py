@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from grace_assets.lake.durable import sync_folder
+from grace_assets.lake.sqlite import use_wal
 
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
@@ -81,7 +82,7 @@ class FollowUpOutbox:
         for path in (self._file, self._ledger):
             path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._connect()) as db:
-            db.execute("PRAGMA journal_mode = WAL")
+            use_wal(db)
             db.execute(_SCHEMA)
 
     def announce(self, follow_ups: Iterable[Mapping[str, object]]) -> int:

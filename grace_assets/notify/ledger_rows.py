@@ -11,6 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from grace_assets.lake.sqlite import use_wal
+
 BRIEF = "brief"
 """The kind of message that a status brief is."""
 BUSY_SECONDS = 60
@@ -131,8 +133,10 @@ def open_engine(where: Path | str) -> sa.Engine:
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # Transactions are begun by us (below), not by the driver at the first write.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "journal_mode=WAL"):
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        use_wal(connection)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

@@ -15,6 +15,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from grace_assets.lake.sqlite import use_wal
+
 Kind = Literal["mission", "brief"]
 
 BUSY_SECONDS = 60.0
@@ -98,7 +100,7 @@ class WorldModel:
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._connect()) as db:
-            db.execute("PRAGMA journal_mode = WAL")
+            use_wal(db)
             with _transaction(db):
                 for statement in _statements(_SCHEMA):
                     db.execute(statement)
