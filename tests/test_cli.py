@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -154,10 +156,14 @@ def test_a_brief_that_was_not_made_says_how_to_make_it(grace):
 
 
 def test_every_command_is_in_the_readme_and_every_variable_too():
-    from pathlib import Path
-
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     missing = [name for name in main.commands if f"grace {name}" not in readme]
     assert missing == ["demo", "dev"], "those two are `make demo` and `make dev`"
     for command in ("make demo", "make dev", "make test"):
         assert command in readme
+    package = Path(__file__).parents[1] / "grace_assets"
+    source = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    prefixes = "GRACE|STATUS_BRIEF|SLACK|EMAIL|SMTP|FOLLOW_UP|ENABLE|SSL"
+    variables = set(re.findall(rf'"((?:{prefixes})_[A-Z_]+)"', source))
+    assert len(variables) > 15
+    assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []

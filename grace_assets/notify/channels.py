@@ -23,6 +23,8 @@ VARIABLES = (
 """What is read; the last word of an `…_ON_UNKNOWN` is `resend_marked` (default) or `hold`."""
 LOCAL_SENDER = "grace@localhost"
 """Who writes to the outbox where no sender is set."""
+PORTS = 65_536
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
 _ADDRESS = re.compile(
     r"(?=.{3,254}$)(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
@@ -79,7 +81,11 @@ class Channels:
             return None
         try:
             parsed = httpx.URL(url)
-            usable = parsed.scheme in ("http", "https") and bool(parsed.host)
+            usable = (
+                parsed.scheme in ("http", "https")
+                and _HOST.fullmatch(parsed.raw_host.decode()) is not None
+                and (parsed.port is None or 0 < parsed.port < PORTS)
+            )
         except httpx.InvalidURL:
             usable = False
         if not usable:
@@ -99,7 +105,7 @@ class Channels:
         if password and not user:
             raise ChannelError("SMTP_USER: is needed where SMTP_PASSWORD is set")
         port = self._values.get("SMTP_PORT", "587")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < PORTS):
             raise ChannelError("SMTP_PORT: is not a port number")
         if self.sender is None:
             raise ChannelError("SMTP_FROM_EMAIL: is needed where SMTP_HOST is set")

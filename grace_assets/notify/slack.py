@@ -135,7 +135,7 @@ class SlackSender:
             return Outcome("pending", "connection failed")
         except (TimeoutError, httpx.TimeoutException):
             return Outcome("unknown", "no answer in time")
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL):
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL, ValueError):
             return Outcome("rejected", "SLACK_WEBHOOK_URL cannot be used")
         except httpx.HTTPError as error:
             return Outcome("unknown", f"connection lost ({type(error).__name__})")

@@ -1,169 +1,140 @@
-"""A real SMTP server on loopback: STARTTLS under a throw-away CA, AUTH, and failures on demand."""
+"""A real SMTP server on this machine, with STARTTLS, AUTH and a fault for every stage."""
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from email.parser import BytesParser
-from email.policy import SMTP as SMTP_POLICY
-from pathlib import Path
-from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-DROP = "drop"
-DROP_AFTER = "drop after taking"
+USER, PASSWORD = "grace", "sm7p-c4n4ry pässword"
+DROP, HANG = "drop", "hang"
 
 
 @dataclass
-class Mail:
-    recipient: str
-    raw: bytes
+class Mailbox:
+    """What the server took, and what it does wrong.
 
-    @property
-    def message(self) -> EmailMessage:
-        return BytesParser(policy=SMTP_POLICY).parsebytes(self.raw)
+    `faults` maps a stage (`BANNER`, `EHLO`, `MAIL`, `RCPT`, `DATA`, `DOT`, `QUIT`) to `DROP`,
+    `HANG` or an answer; `refused` maps recipients to the answer that they get.
+    """
 
-
-@dataclass
-class Sink:
-    """What to answer, and what came: `mails` accepted, one a recipient; `logins` tried."""
-
+    login: bool
+    """Whether a sender has to log in."""
+    secure: bool
+    """Whether connections are under TLS from their start."""
     port: int = 0
-    ca: Path = Path()
-    mail_answer: str | None = None
-    rcpt_answers: dict[str, list[str]] = field(default_factory=dict)
-    data_answers: list[str] = field(default_factory=list)
-    password: str = "right"
-    mails: list[Mail] = field(default_factory=list)
-    logins: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    taken: list[tuple[str, bytes]] = field(default_factory=list)
+    verbs: list[str] = field(default_factory=list)
+    logins_in_the_clear: int = 0
 
-    async def handle_MAIL(
-        self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.mail_answer == DROP:
-            server.transport.abort()
-            return "421 gone"
-        if self.mail_answer is not None:
-            return self.mail_answer
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 OK"
+    def recipients(self) -> list[str]:
+        return [recipient for recipient, _ in self.taken]
 
     async def handle_RCPT(
-        self, server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        script = self.rcpt_answers.get(address, [])
-        answer = script.pop(0) if script else "250 OK"
-        if answer == DROP:
-            server.transport.abort()
-        if answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-            envelope.rcpt_options.extend(options)
-        return answer
+        if self.login and not session.authenticated:
+            return "530 log in first"
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
-        answer = self.data_answers.pop(0) if self.data_answers else "250 OK"
-        if answer == DROP_AFTER or answer.startswith("250"):
-            assert isinstance(envelope.content, bytes)
-            self.mails.extend(Mail(to, envelope.content) for to in envelope.rcpt_tos)
-        if answer in (DROP, DROP_AFTER):
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        fault = self.faults.get("DOT")
+        if fault not in (None, DROP, HANG):
+            return fault
+        # Taken before the answer goes wrong: the case that a client cannot know about.
+        for recipient in envelope.rcpt_tos:
+            self.taken.append((recipient, envelope.original_content or b""))
+        if fault == DROP:
             server.transport.abort()
-        return answer
+        elif fault == HANG:
+            await asyncio.sleep(3)
+        return "250 taken"
 
     def authenticate(
-        self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
     ) -> AuthResult:
-        assert isinstance(data, LoginPassword)
-        self.logins.append(data.password.decode())
-        # `handled=False` lets aiosmtpd answer 535; by default it would say nothing at all.
-        return AuthResult(success=data.password.decode() == self.password, handled=False)
+        self.logins_in_the_clear += session.ssl is None and not self.secure
+        right = LoginPassword(USER.encode(), PASSWORD.encode())
+        # Without handled=False the server would never answer a wrong password.
+        return AuthResult(success=data == right, handled=False)
+
+
+class StagedSmtp(SMTP):
+    """Asks the mailbox for a fault before each verb."""
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return self.event_handler
+
+    async def _handle_client(self) -> None:
+        answer = self.mailbox.faults.get("BANNER")
+        if answer is not None:
+            if answer != DROP:
+                await self.push(answer)
+            self.transport.close()
+            return
+        await super()._handle_client()
+
+    async def _staged(self, stage: str, arg: str | None) -> None:
+        self.mailbox.verbs.append(stage)
+        fault = self.mailbox.faults.get(stage)
+        if fault == DROP:
+            self.transport.abort()
+        elif fault == HANG:
+            await asyncio.sleep(3)
+        elif fault is not None:
+            await self.push(fault)
+        else:
+            await getattr(super(), f"smtp_{stage}")(arg)
+
+    async def smtp_EHLO(self, arg: str) -> None:
+        await self._staged("EHLO", arg)
+
+    async def smtp_MAIL(self, arg: str) -> None:
+        await self._staged("MAIL", arg)
+
+    async def smtp_RCPT(self, arg: str) -> None:
+        await self._staged("RCPT", arg)
+
+    async def smtp_DATA(self, arg: str) -> None:
+        await self._staged("DATA", arg)
+
+    async def smtp_QUIT(self, arg: str) -> None:
+        await self._staged("QUIT", arg)
 
 
 @contextmanager
-def smtp_server(folder: Path, *, starttls: bool = True, names: str = "localhost") -> Iterator[Sink]:
-    sink = Sink()
-    sink.ca, certificate = make_certificates(folder, names)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    controller = Controller(
-        sink,
-        hostname="127.0.0.1",
-        port=0,
-        server_hostname="localhost",
-        tls_context=context if starttls else None,
-        require_starttls=starttls,
-        authenticator=sink.authenticate,
-        # Without TLS too, so that a client that sends its password in clear is caught at it.
-        auth_require_tls=starttls,
-    )
-    _free_port(controller)
+def smtp_server(
+    context: ssl.SSLContext | None, *, implicit_tls: bool = False, login: bool = True
+) -> Iterator[Mailbox]:
+    """`context` null is a server that hides STARTTLS."""
+    mailbox = Mailbox(login, implicit_tls)
+
+    class Here(Controller):
+        def factory(self) -> SMTP:
+            return StagedSmtp(mailbox, **self.SMTP_kwargs)
+
+    options: dict[str, object] = {"auth_require_tls": False}
+    if login:
+        options["authenticator"] = mailbox.authenticate
+    if context is not None:
+        options["ssl_context" if implicit_tls else "tls_context"] = context
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        mailbox.port = free.getsockname()[1]
+    controller = Here(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
     controller.start()
-    assert controller.server is not None
-    sink.port = controller.server.sockets[0].getsockname()[1]
     try:
-        yield sink
+        yield mailbox
     finally:
         controller.stop()
-
-
-def _free_port(controller: Controller) -> None:
-    """`Controller` connects to itself when started, so it has to know its port."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        controller.port = probe.getsockname()[1]
-
-
-def make_certificates(folder: Path, name: str) -> tuple[Path, Path]:
-    """PEM files: a new CA, and key and certificate that it gave to `name` and 127.0.0.1."""
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = _name("throw-away CA")
-    ca = (
-        _builder(ca_name, ca_name, ca_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    leaf = (
-        _builder(_name(name), ca_name, key)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    ca_file, leaf_file = folder / "ca.pem", folder / "server.pem"
-    ca_file.write_bytes(ca.public_bytes(pem))
-    leaf_file.write_bytes(private + leaf.public_bytes(pem))
-    return ca_file, leaf_file
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-    )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trouble:
-    """`reset` or `hang`; before the message was taken, or after."""
+    """`reset`, `hang`, or `drip` (an answer without end); before the message was taken, or after."""
 
     what: str
     taken: bool
@@ -45,6 +47,7 @@ class StrictSlack:
         self.script: list[Answer | Trouble] = []
         self.messages: list[dict[str, Any]] = []
         self.requests = 0
+        self.times: list[float] = []
         self.url = ""
         self.released = threading.Event()
         self._lock = threading.Lock()
@@ -57,10 +60,14 @@ class StrictSlack:
     def accept(self, message: dict[str, Any]) -> None:
         with self._lock:
             self.messages.append(message)
+            self.times.append(time.monotonic())
 
 
 @contextmanager
-def strict_slack(path: str = "/services/T0/B0/secret") -> Iterator[StrictSlack]:
+def strict_slack(
+    path: str = "/services/T0/B0/secret", context: ssl.SSLContext | None = None
+) -> Iterator[StrictSlack]:
+    """Runs one, under TLS where `context` is given."""
     slack = StrictSlack()
 
     class Handler(BaseHTTPRequestHandler):
@@ -70,9 +77,16 @@ def strict_slack(path: str = "/services/T0/B0/secret") -> Iterator[StrictSlack]:
         def log_message(self, *_: Any) -> None:
             return None
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    slack.url = f"http://127.0.0.1:{server.server_address[1]}{path}"
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that hangs up is part of the tests."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    slack.url = f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}{path}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -113,6 +127,11 @@ def _end(request: BaseHTTPRequestHandler, trouble: Trouble, slack: StrictSlack) 
     request.close_connection = True
     if trouble.what == "hang":
         slack.released.wait(30)
+        return
+    if trouble.what == "drip":
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not slack.released.wait(0.05):
+            request.wfile.write(b"o")
         return
     # Lingering for no time makes the kernel send RST instead of FIN.
     linger = struct.pack("ii", 1, 0)

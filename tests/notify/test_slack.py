@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from grace_assets.notify import slack
+from grace_assets.notify.channels import ChannelError, Channels
+from tests.notify.authority import make_authority
 from tests.notify.briefs import Post, brief
 from tests.notify.strict_slack import Answer, StrictSlack, Trouble, strict_slack
 
@@ -84,6 +86,7 @@ AMBIGUOUS = {
     "reset unread": (Trouble("reset", taken=False), 0, "connection lost"),
     "reset after": (Trouble("reset", taken=True), 1, "connection lost"),
     "hang": (Trouble("hang", taken=False), 0, "no answer in time"),
+    "drip after": (Trouble("drip", taken=True), 1, "no answer in time"),
     "hang after": (Trouble("hang", taken=True), 1, "no answer in time"),
 }
 
@@ -229,6 +232,75 @@ def test_no_log_line_holds_the_webhook(tmp_path: Path, caplog: pytest.LogCapture
         assert len(webhook.messages) == 2
     assert "canary" not in caplog.text
     assert caplog.records
+
+
+def test_the_ledger_and_what_is_shown_hold_no_webhook(post: Post, webhook: StrictSlack):
+    webhook.script = [Answer(403, "invalid_token")]
+    shown = repr(post()) + repr(post.ledger.rows())
+    channels = Channels.from_env(post.env)
+    shown += repr(channels) + str(channels) + repr(channels.slack)
+    assert "webhook-" in shown
+    files = [path for path in post.folder.rglob("*") if path.is_file()]
+    assert files
+    for text in (shown, *(path.read_bytes().decode("latin-1") for path in files)):
+        assert "T0/B0" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "canary",
+        "ftp://canary",
+        "https://",
+        "https://[canary",
+        "http://a\x00canary",
+        "https://h:99999/canary",
+        "https://h h/canary",
+    ],
+)
+def test_what_is_no_webhook_is_named_by_its_variable_alone(tmp_path: Path, url: str):
+    with pytest.raises(ChannelError, match="SLACK_WEBHOOK_URL") as error:
+        Post(tmp_path, "slack", {"SLACK_WEBHOOK_URL": url})()
+    assert "canary" not in str(error.value)
+
+
+def test_what_cannot_be_handed_over_for_days_is_given_up(tmp_path: Path):
+    post = Post(tmp_path, "slack", {"SLACK_WEBHOOK_URL": "http://127.0.0.1:1/services/x"})
+    for days in range(5):
+        [result] = post(after=timedelta(days=days))
+    assert (result.status, result.attempts) == ("rejected", 4)
+    assert result.reason == "gave up after 3 days: connection failed"
+
+
+def test_messages_to_one_webhook_keep_their_distance(
+    post: Post, webhook: StrictSlack, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(slack, "SPACING", timedelta(seconds=0.4))
+    for day in ("2026-02-26", "2026-02-27", "2026-02-28"):
+        post(brief(date=day))
+    first, second, third = webhook.times
+    # Each run has a clock of its own here, that starts at the same time.
+    assert second - first > 0.35
+    assert third - second > 0.35
+
+
+def test_certificates_are_verified_and_ssl_cert_file_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    authority = make_authority(tmp_path)
+    with strict_slack(context=authority.context) as webhook:
+        post = Post(tmp_path, "slack", {"SLACK_WEBHOOK_URL": webhook.url})
+        assert (post()[0].reason, webhook.messages) == ("connection failed", [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca))
+        assert (post(after=HOUR)[0].status, len(webhook.messages)) == ("sent", 1)
+
+
+def test_no_proxy_of_the_environment_learns_the_webhook(
+    post: Post, webhook: StrictSlack, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert post()[0].status == "sent"
 
 
 def key(post: Post) -> str:
