@@ -7,9 +7,11 @@ got: before the data it certainly did not arrive, after its final dot it may hav
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from email import message_from_bytes
 from email.headerregistry import Address
@@ -94,11 +96,11 @@ class EmailSender:
     async def __aexit__(self, *_: object) -> None:
         if self._client is None or not self._client.is_connected:
             return
-        try:
+        transport = self._client.transport
+        # Everything was answered already; how the server says goodbye does not matter.
+        with suppress(aiosmtplib.SMTPException, OSError):
             await self._client.quit()
-        except (aiosmtplib.SMTPException, OSError):
-            # Everything was answered already; how the server says goodbye does not matter.
-            self._client.close()
+        _hang_up(self._client, transport)
 
     async def send(self, recipient: str, frozen: bytes) -> Outcome:
         """Hand a message to one recipient, in a transaction of its own."""
@@ -116,15 +118,15 @@ class EmailSender:
             code = 452 if error.code == TOO_MANY_RECIPIENTS else error.code
             return await _refused(client, "recipient refused", code)
         except (aiosmtplib.SMTPException, OSError):
-            client.close()
+            _hang_up(client)
             return Outcome("pending", "connection lost before the message")
         try:
             await client.data(frozen, timeout=self._answer_seconds)
         except aiosmtplib.SMTPDataError as error:
             return await _refused(client, "message refused", error.code)
         except (aiosmtplib.SMTPException, OSError) as error:
-            client.close()
-            return Outcome("unknown", f"no answer to the message ({type(error).__name__})")
+            _hang_up(client)
+            return Outcome("unknown", f"no clear answer to the message ({type(error).__name__})")
         return Outcome("sent")
 
 
@@ -140,7 +142,7 @@ async def _connect(email: Email) -> tuple[aiosmtplib.SMTP, Outcome | None]:
     )
     failure = await _open(client, email)
     if failure is not None:
-        client.close()
+        _hang_up(client)
     return client, failure
 
 
@@ -179,8 +181,16 @@ async def _refused(client: aiosmtplib.SMTP, what: str, code: int) -> Outcome:
     try:
         await client.rset()
     except (aiosmtplib.SMTPException, OSError):
-        client.close()
+        _hang_up(client)
     return _answered(what, code)
+
+
+def _hang_up(client: aiosmtplib.SMTP, transport: asyncio.BaseTransport | None = None) -> None:
+    """Close at once: under TLS a polite end waits for the other side, longer than we run."""
+    transport = transport or client.transport
+    client.close()
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 def _answered(what: str, code: int) -> Outcome:

@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trouble:
-    """`reset`, `hang`, or `drip` (an answer without end); before the message was taken, or after."""
+    """`reset`, `hang` or `drip` (an answer without end), before the message was taken or after."""
 
     what: str
     taken: bool

@@ -278,57 +278,6 @@ def test_no_subject_makes_a_header_or_hides_its_direction(subject):
     assert not kinds & {"Cc", "Cf", "Zl", "Zp"}
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "nobody",
-        "a b@example.org",
-        "a@x>\r\nRCPT TO:<evil@example.org",
-        "a@example.org\nBcc: evil@example.org",
-        "a\x00@example.org",
-        "Ann <ann@example.org>",
-        "ann@exa mple.org",
-        "änn@example.org",
-        "ann@-example.org",
-        '"a\\"b"@example.org',
-        f"{'a' * 65}@example.org",
-        ".ann@example.org",
-        "ann@example..org",
-        "\u202eann@example.org",
-    ],
-)
-def test_an_address_that_is_none_stops_everything_before_a_message_is_made(bad, server, tmp_path):
-    with pytest.raises(ChannelError, match="STATUS_BRIEF_RECIPIENTS"):
-        send(tmp_path, env(server, A, bad))
-    assert (server.taken, ledger(tmp_path).rows()) == ([], [])
-    assert Post(tmp_path, "slack", env(server, A, bad))(), "the other channel does not mind"
-
-
-@pytest.mark.parametrize(
-    ("over", "variable"),
-    [
-        ({"SMTP_PORT": "no"}, "SMTP_PORT"),
-        ({"SMTP_PORT": "70000"}, "SMTP_PORT"),
-        ({"SMTP_PORT": "²"}, "SMTP_PORT"),
-        ({"SMTP_TLS": "maybe"}, "SMTP_TLS"),
-        ({"SMTP_FROM_EMAIL": "Grace"}, "SMTP_FROM_EMAIL"),
-        ({"SMTP_FROM_EMAIL": ""}, "SMTP_FROM_EMAIL"),
-        ({"SMTP_USER": ""}, "SMTP_USER"),
-        ({"EMAIL_ON_UNKNOWN": "retry"}, "EMAIL_ON_UNKNOWN"),
-    ],
-)
-def test_a_mistake_in_the_settings_is_named_by_its_variable(over, variable, server):
-    with pytest.raises(ChannelError, match=variable) as error:
-        _ = Channels.from_env(env(server) | over).email
-    assert "c4n4ry" not in str(error.value)
-
-
-def test_addresses_are_taken_once_each_and_their_domain_in_lower_case():
-    text = " ann@Example.org,bob@example.org ,ann@example.ORG,,"
-    channels = Channels.from_env({"STATUS_BRIEF_RECIPIENTS": text})
-    assert channels.recipients == (A, B)
-
-
 @pytest.mark.parametrize("fault", [{}, {"DOT": DROP}, {"MAIL": f"550 {PASSWORD.split()[0]}"}])
 def test_the_password_stands_in_no_log_representation_or_file(fault, server, tmp_path, caplog):
     caplog.set_level(logging.DEBUG, logger="grace_assets")
