@@ -65,4 +65,6 @@ def next_attempt(row: Delivery, outcome: Outcome, now: datetime, on_unknown: str
     if row.promised_at is not None and now - row.promised_at >= GIVE_UP:
         return Outcome("rejected", f"gave up after {GIVE_UP.days} days: {outcome.reason}")
     asked = outcome.retry_in or timedelta(0)
-    return Outcome("pending", outcome.reason, max(asked, retry_delay(row.attempts)))
+    # A file of our own needs no rest.
+    rest = timedelta(0) if on_unknown == REPLACE else retry_delay(row.attempts)
+    return Outcome("pending", outcome.reason, max(asked, rest))
