@@ -93,8 +93,7 @@ def deliver(
     time and from several processes: what was sent is not sent again. Raises `ChannelError` for
     an unusable configuration, before anything is promised.
     """
-    route = _slack_route if channel == "slack" else _email_route
-    way = route(message, channels, data_dir, now)
+    way = _ROUTES[channel](message, channels, data_dir, now)
     entries = [
         Entry(
             date=message.date,
@@ -203,3 +202,6 @@ def _outbox(path: Path, compose: Callable[[Entry, bool], bytes]) -> Route:
         as_repeat=lambda frozen, _note: frozen,
         open=lambda: OutboxSender(path),
     )
+
+
+_ROUTES = {"slack": _slack_route, "email": _email_route}
