@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from grace_assets.notify.lifecycle import (
     RESEND_MARKED,
 )
 from grace_assets.notify.outcome import Outcome, retry_delay
+from tests import postgres
 from tests.notify.briefs import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -35,14 +35,21 @@ ELSEWHERE = "another-host/boot/pid:[1]/42/1000"
 """A holder of whom nothing can be known here."""
 
 
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    folder = postgres.programs()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.server(folder) as url:
+        yield url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     if request.param == "sqlite":
         yield tmp_path / "state" / "delivery.sqlite"
         return
-    url = os.environ.get("GRACE_TEST_POSTGRES_URL")
-    if url is None:
-        pytest.skip("GRACE_TEST_POSTGRES_URL names no database to use up")
+    url = request.getfixturevalue("postgresql")
     yield url
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     metadata.drop_all(engine)
