@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from grace_assets.sample_series import Episode, Fault, Metric, series
+from grace_assets.sample_series import MINUTE, Episode, Fault, Metric, series
 
 HISTORY_DAYS = 14
 """Telemetry begins before the missions, so that the first ones have reference days."""
@@ -108,11 +108,14 @@ def generate(
             for episode in _episodes(domain, start, days, rng)
             if episode.event["completed_at"] <= until
         ]
-        missions += [_encode(episode.event) for episode in episodes]
+        if domain.name == "search":
+            episodes.append(_still_open(until))
         first = start - timedelta(days=HISTORY_DAYS)
         for metric in domain.metrics:
-            tables.append(series(domain.name, metric, first, until, episodes, rng))
-    missions.append(_still_open(until))
+            rows = series(domain.name, metric, first, until, episodes, rng)
+            _observe(episodes, metric, rows)
+            tables.append(rows)
+        missions += [_encode(episode.event) for episode in episodes]
     missions.sort(key=lambda event: (event["completed_at"], event["mission_id"]))
     order = [(name, "ascending") for name in ("source", "domain_id", "metric", "timestamp")]
     return Sample(missions, pa.concat_tables(tables).sort_by(order))
@@ -131,17 +134,18 @@ def write(sample: Sample, folder: Path) -> tuple[Path, Path]:
 def follow_up_missions(
     requests: list[dict[str, Any]], now: datetime, seed: int = 7
 ) -> list[dict[str, Any]]:
-    """Two thirds of the follow-ups asked for, carried out within a week of their opening.
+    """Follow-ups carried out: two thirds within a week of their opening, the others weeks later.
 
     Each depends on its own id and `seed` alone, so asking again gives the same missions.
     """
     missions = []
     for request in requests:
         rng = np.random.default_rng([seed, crc32(request["follow_up_id"].encode())])
-        wait = timedelta(days=int(rng.integers(1, 8)), hours=9)
+        days = rng.integers(1, 8) if rng.random() < 2 / 3 else rng.integers(14, 29)
+        wait = timedelta(days=int(days), hours=9)
         start = datetime.combine(request["opened_on"], time(), UTC) + wait
         end = start + timedelta(minutes=45)
-        if rng.random() < 2 / 3 and end <= now:
+        if end <= now:
             event = {
                 "mission_id": f"sample-followup-{request['follow_up_id']}",
                 "domain_id": request["domain_id"],
@@ -171,7 +175,7 @@ def _episodes(
         slots = sorted(rng.choice(9, size=count, replace=False)) if count else []
         for slot in slots:
             number += 1
-            at = start + timedelta(days=day, minutes=40 + 155 * int(slot) + int(rng.integers(60)))
+            at = start + timedelta(days=day, minutes=40 + 155 * int(slot) + int(rng.integers(30)))
             truth = str(rng.choice(list(TRUTHS), p=list(TRUTHS.values())))
             if bad:
                 truth = str(rng.choice(["failed", "useless", "fixed"], p=[0.45, 0.35, 0.2]))
@@ -191,12 +195,13 @@ def _episode(
         "partly_fixed": Fault(onset, persists, completed, 0.35),
         "useless": Fault(onset, persists, persists, 0.0),
         "made_worse": Fault(onset, persists, completed, 2.0),
-        "noise": None,
+        # A blip of three minutes trips the alert, and is over before anybody acts.
+        "noise": Fault(detected, detected + 3 * MINUTE, detected + 3 * MINUTE, 0.0),
         "no_readings": Fault(onset, completed, completed, 0.0),
         "healed_itself": Fault(onset, started + lasted / 2, started + lasted / 2, 0.0),
         "failed": Fault(onset, persists, persists, 0.0),
     }
-    gap = (started, completed + timedelta(minutes=70)) if truth == "no_readings" else None
+    gap = (started, completed + 60 * MINUTE) if truth == "no_readings" else None
     latency = domain.metrics[0].level
     threshold = round(latency * 1.5, -1)
     action, kind = _ACTIONS[int(rng.integers(len(_ACTIONS)))]
@@ -215,7 +220,6 @@ def _episode(
         "success": truth != "failed",
         "trigger": {
             "metric": "latency_ms",
-            "observed": round(threshold * (1.05 + 0.4 * rng.random())),
             "threshold": threshold,
         },
         "actions": [action.format(a=a, b=2 * a)],
@@ -233,26 +237,38 @@ def _ask_the_vendor(event: dict[str, Any]) -> None:
     """Another story for the domain that has no latency."""
     event["title"] = "Vendor score below agreement"
     event["mission_type"] = "vendor_check"
-    event["trigger"] = {"metric": "vendor_score", "observed": 6.1, "threshold": 7.0}
+    event["trigger"] = {"metric": "vendor_score", "threshold": 7.0}
     event["actions"] = ["opened a ticket with the vendor"]
 
 
-def _still_open(until: datetime) -> dict[str, Any]:
+def _still_open(until: datetime) -> Episode:
     """A mission whose window is not over yet."""
-    return _encode(
-        {
-            "mission_id": "sample-search-latest",
-            "domain_id": "search",
-            "title": "search: latency above 180 ms",
-            "mission_type": "performance_optimization",
-            "severity": "medium",
-            "started_at": until - timedelta(minutes=22),
-            "completed_at": until - timedelta(minutes=10),
-            "success": True,
-            "trigger": {"metric": "latency_ms", "observed": 236, "threshold": 180},
-            "actions": ["scaled workers from 3 to 6"],
-        }
-    )
+    completed = until - 10 * MINUTE
+    event = {
+        "mission_id": "sample-search-latest",
+        "domain_id": "search",
+        "title": "search: latency above 180 ms",
+        "mission_type": "performance_optimization",
+        "severity": "medium",
+        "detected_at": until - 40 * MINUTE,
+        "started_at": until - 22 * MINUTE,
+        "completed_at": completed,
+        "success": True,
+        "trigger": {"metric": "latency_ms", "threshold": 180},
+        "actions": ["scaled workers from 3 to 6"],
+    }
+    return Episode(event, Fault(until - 55 * MINUTE, completed, completed, 0.0), None)
+
+
+def _observe(episodes: list[Episode], metric: Metric, rows: pa.Table) -> None:
+    """Let each trigger on `metric` have observed what the series shows at its detection."""
+    stamps = rows["timestamp"].to_numpy()
+    values = rows["value"].to_numpy()
+    for episode in episodes:
+        trigger = episode.event["trigger"]
+        if trigger["metric"] == metric.name:
+            detected = np.datetime64(episode.event["detected_at"].replace(tzinfo=None))
+            trigger["observed"] = round(float(values[np.searchsorted(stamps, detected)]), 1)
 
 
 def _encode(event: dict[str, Any]) -> dict[str, Any]:

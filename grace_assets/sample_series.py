@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from grace_assets.lake.samples import SCHEMA
 
-_MINUTE = timedelta(minutes=1)
+MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def series(
     rng: np.random.Generator,
 ) -> pa.Table:
     """One sample a minute: level × daily cycle × faults × AR(1) noise, less the gaps."""
-    size = int((until - first) / _MINUTE)
+    size = int((until - first) / MINUTE)
     minutes = np.arange(size)
     cycle = 1 + metric.swing * np.sin(2 * np.pi * (minutes % 1440 - 480) / 1440)
     strength = np.zeros(size)
     present = np.ones(size, dtype=bool)
 
     def span(start: datetime, end: datetime) -> slice:
-        return slice(max(int((start - first) / _MINUTE), 0), max(int((end - first) / _MINUTE), 0))
+        return slice(max(int((start - first) / MINUTE), 0), max(int((end - first) / MINUTE), 0))
 
     for episode in episodes:
         if fault := episode.fault:
