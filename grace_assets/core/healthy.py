@@ -41,15 +41,22 @@ def healthy_level(readings: Readings, rules: Rules, threshold: np.ndarray) -> He
     return Healthy(kind, shown, before, after)
 
 
-def gaps(readings: Readings, rules: Rules, healthy: Healthy) -> tuple[np.ndarray, ...]:
-    """How far on the bad side of healthy: before, its half and quarter, after."""
+def gaps(
+    readings: Readings, rules: Rules, healthy: Healthy
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How far on the bad side of healthy: before, after; and how much of it is gone.
+
+    The first two by the windows' centres, the last by their weighted levels, less what of the
+    change is the season's.
+    """
     band = rules.direction == "band"
-    levels = (*readings.before, readings.after)
-    levels_healthy = [healthy.before] * len(readings.before) + [healthy.after]
-    return tuple(
-        np.where(band, _outside(level.centre, rules), level.centre - at)
-        for level, at in zip(levels, levels_healthy, strict=True)
-    )
+
+    def gap(values: np.ndarray, at: np.ndarray | float) -> np.ndarray:
+        return np.where(band, _outside(values, rules), values - at)
+
+    before, after = readings.before, readings.after
+    gain = gap(before.weighted, 0.0) - gap(after.weighted, 0.0) - readings.noise.change
+    return gap(before.centre, healthy.before), gap(after.centre, healthy.after), gain
 
 
 def _outside(values: np.ndarray, rules: Rules) -> np.ndarray:

@@ -31,7 +31,7 @@ from grace_assets.core.readings import Readings, Rules, cut, read, rules_of
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.windows import Locator, Pairs, Series
 
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 """Changes whenever the same samples could get another verdict."""
 
 _ROWS_AT_ONCE = 1 << 14
@@ -53,6 +53,7 @@ def judge(
     catalogue: Catalogue,
     now: datetime,
     neighbours: pa.Table | None = None,
+    timezone: str = "UTC",
 ) -> pa.Table:
     """Rows of `mission_telemetry` (with `date`): one per mission × source × metric with samples.
 
@@ -64,9 +65,10 @@ def judge(
         now: decides which windows are still open.
         neighbours: mission_id, domain_id, started_at, completed_at of other missions: their
             days do not serve as reference.
+        timezone: reference days are compared at the same clock time there.
     """
     series = windows.series_of(samples, catalogue)
-    ours = windows.missions_of(missions)
+    ours = windows.missions_of(missions, timezone)
     pairs = windows.pair(ours, series, catalogue)
     if len(pairs) == 0:
         return _SCHEMA.empty_table()
@@ -87,7 +89,8 @@ def judge(
             chunk = slice(start, start + _ROWS_AT_ONCE)
             some = pairs.take(chunk)
             its_rules = rules.take(some.series)
-            readings = read(series, cut(some, ours, busy, rows, not_positive), its_rules)
+            cuts = cut(some, ours, busy, rows, not_positive)
+            readings = read(series, cuts, its_rules, some.window)
             context = Context(window_open[chunk], triggers[chunk])
             parts.append(_judged(readings, its_rules, context))
     if not parts:
@@ -120,15 +123,17 @@ def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.
     smallest = smallest_effect(readings, rules, healthy)
     # Beyond the threshold that made Grace act there is a problem, however small the excess.
     beyond = np.where(healthy.kind == "threshold", 0.0, smallest)
-    young = readings.before[0].n * 2 < readings.n_judged[0]
     found = estimate.estimate(
         readings.before,
         readings.after,
         readings.noise,
-        gaps(readings, rules, healthy),
+        *gaps(readings, rules, healthy),
         smallest,
         beyond,
-        young,
+        young=readings.before.n * 2 < readings.n_judged[0],
+        usual=readings.n_usual,
+        apart=readings.apart,
+        steps=readings.steps,
     )
     obstacles = _obstacles(readings, rules, context, healthy)
     measured = measured_change(readings, rules)

@@ -8,21 +8,20 @@ factor cancels; everything else by difference. What follows from it is decided i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from grace_assets.core import estimate, windows
+from grace_assets.core.autocorrelation import surest_step, weighted_level
 from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 from grace_assets.core.estimate import Level, Noise
-from grace_assets.core.windows import DAY, REFERENCE_DAYS, Locator, Missions, Pairs, Series
+from grace_assets.core.windows import REFERENCE_DAYS, Locator, Missions, Pairs, Series
 
-# Windows in their order: before, its last half and quarter, after, then the reference days of the
-# window before and of the window after.
-_AFTER = 1 + len(estimate.SHORT_SPANS)
-_REFERENCE = _AFTER + 1
-_PARTS = np.array([1, *estimate.SHORT_SPANS, 1] + [1] * (2 * REFERENCE_DAYS))
-"""What share of a window each one is: 1 the whole, 2 a half."""
+# Windows in their order: before, after, then the reference days of the window before and of the
+# window after.
+_AFTER = 1
+_REFERENCE = 2
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,20 @@ def _unit(rule: MetricRule) -> str | None:
 class Cuts:
     """Rows of every window: (rows, windows) first row and count, in the order above.
 
-    `pre` is the whole window before, of which the judge takes the part since the known onset.
-    `free` (rows, days): no other mission on that day; `positive`: no value of 0 or less anywhere.
+    The window before is the part since the known onset of the problem; `n_before` counts the
+    samples of the whole. `pre` and `post` are first row and count of the windows as published.
+    `free` (rows, days): no other mission on that day; `positive`: no value of 0 or less anywhere;
+    `between`: microseconds from the end of the window before to the start of the one after.
     """
 
     first: np.ndarray
     count: np.ndarray
-    pre_first: np.ndarray
-    pre_count: np.ndarray
+    n_before: np.ndarray
+    pre: tuple[np.ndarray, np.ndarray]
+    post: tuple[np.ndarray, np.ndarray]
     free: np.ndarray
     positive: np.ndarray
+    between: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,13 @@ class Readings:
     n_reference: np.ndarray
     n_judged: np.ndarray
     n_usual: np.ndarray
+    apart: np.ndarray
     logarithmic: np.ndarray
     sign: np.ndarray
-    before: tuple[Level, ...]
+    before: Level
     after: Level
     noise: Noise
+    steps: np.ndarray
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Values as measured to the judged scale."""
@@ -122,86 +127,188 @@ class Readings:
 
 
 def cut(
-    pairs: Pairs, missions: Missions, busy: Missions, rows: Locator, not_positive: np.ndarray
+    pairs: Pairs,
+    missions: Missions,
+    busy: Missions,
+    rows: Locator,
+    not_positive: np.ndarray,
+    later: int = 0,
 ) -> Cuts:
     """Find every window's rows.
 
     Args:
         busy: all missions known, these and others: their days do not serve as reference.
         not_positive: for each sample row and one more, how many values before it are ≤ 0.
+        later: microseconds by which the window after lies later; its reference days stay.
     """
     window = pairs.window
     start, end = missions.started[pairs.mission], missions.completed[pairs.mission]
     onset = missions.onset[pairs.mission]
-    pre, post = start - window, end + pairs.settle
-    days = np.arange(1, REFERENCE_DAYS + 1) * DAY
-    edges = [(pre, start), *((start - window // part, start) for part in estimate.SHORT_SPANS)]
-    edges += [(post, post + window)]
-    edges += [(low - day, low + window - day) for low in (pre, post) for day in days]
-    first = np.stack([rows.first_row(pairs.series, low) for low, _ in edges], axis=1)
-    last = np.stack([rows.first_row(pairs.series, high) for _, high in edges], axis=1)
-    pre_first, pre_count = first[:, 0].copy(), last[:, 0] - first[:, 0]
-    since = rows.first_row(pairs.series, np.clip(onset, pre, start))
+    # A record of an incident, not of a repair within it, says that its problem began with it:
+    # then the problem shows in the last part of the mission and not before.
+    stop = np.where(onset >= start, end, start)
+    low, post = stop - window, end + pairs.settle
+    days = missions.days_back[pairs.mission]
+    edges = [(low, stop), (post + later, post + later + window)]
+    edges += [(edge - day, edge + window - day) for edge in (low, post) for day in days.T]
+    first = np.stack([rows.first_row(pairs.series, since) for since, _ in edges], axis=1)
+    last = np.stack([rows.first_row(pairs.series, until) for _, until in edges], axis=1)
+    n_before = last[:, 0] - first[:, 0]
+    since = rows.first_row(pairs.series, np.clip(onset, low, stop))
     told = last[:, 0] - since >= estimate.MIN_SHORT_SAMPLES
-    for part in range(_AFTER):
-        first[:, part] = np.where(told, np.maximum(first[:, part], since), first[:, part])
+    first[:, 0] = np.where(told, since, first[:, 0])
+    pre = rows.first_row(pairs.series, start - window)
+    plain_post = rows.first_row(pairs.series, post)
     # The window before a mission shows its problem and the settle time its echo: neither is
     # an ordinary day, so other missions count with both.
-    low = (pre - pairs.settle)[:, None] - days
-    high = (post + 2 * window)[:, None] - days
-    free = windows.overlapping(missions.domain[pairs.mission], low, high, busy) == 0
-    earliest = rows.first_row(pairs.series, pre - days[-1])
-    positive = not_positive[last[:, _AFTER]] == not_positive[earliest]
-    return Cuts(first, last - first, pre_first, pre_count, free, positive)
+    busy_from = (low - pairs.settle)[:, None] - days
+    busy_until = (post + 2 * window)[:, None] - days
+    free = windows.overlapping(missions.domain[pairs.mission], busy_from, busy_until, busy) == 0
+    earliest = rows.first_row(pairs.series, low - days[:, -1])
+    return Cuts(
+        first=first,
+        count=last - first,
+        n_before=n_before,
+        pre=(pre, rows.first_row(pairs.series, start) - pre),
+        post=(plain_post, rows.first_row(pairs.series, post + window) - plain_post),
+        free=free,
+        positive=not_positive[last[:, _AFTER]] == not_positive[earliest],
+        between=post + later - stop,
+    )
 
 
-def read(series: Series, cuts: Cuts, rules: Rules) -> Readings:
+def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readings:
     """Levels and noise of every row, in batches of bounded memory."""
     size = len(cuts.first)
     usual_slots = np.where(rules.zero, cuts.count.max(axis=1, initial=0), 0)
-    count = np.maximum(cuts.count, usual_slots[:, None] // _PARTS)
+    count = np.maximum(cuts.count, usual_slots[:, None])
     enough = count[:, _REFERENCE:] >= rules.min_samples[:, None]
     usable = cuts.free & enough.reshape(size, 2, -1).all(axis=1)
     usable &= usable.sum(axis=1, keepdims=True) >= estimate.MIN_REFERENCE
+    n_after = count[:, _AFTER]
+    judged = np.stack([np.maximum(cuts.n_before, usual_slots), n_after])
+    ordinary = np.where(np.tile(usable, 2), count[:, _REFERENCE:], np.nan)
+    n_usual = np.where(usable.any(axis=1), estimate.nan_median(ordinary), judged.max(axis=0))
     logarithmic = cuts.positive & (rules.kind == "gauge") & (rules.direction != "band")
     sign = np.where(rules.direction == "higher", -1.0, 1.0)
-    level, noise = np.empty((2, _REFERENCE, size)), np.empty((6, size))
+    apart = 1 + cuts.between / window * n_usual
+    levels, noise = np.empty((2, 4, size)), np.empty((len(fields(Noise)), size))
+    begun = np.zeros(size, np.int64)
     for rows, width in windows.batches(count.max(axis=1, initial=0), count.shape[1]):
         matrix = windows.gather(series.values, cuts.first[rows], cuts.count[rows], width)
         inside = np.arange(width) < count[rows][..., None]
         matrix = np.where(inside & np.isnan(matrix), 0.0, matrix)
         matrix = _scaled(matrix, sign[rows, None, None], logarithmic[rows, None, None])
-        centres = windows.row_medians(matrix, count[rows])
-        counted = rules.kind[rows] == "count"
-        centres[counted] = estimate.nan_mean(matrix[counted])
-        level[0][:, rows] = centres[:, :_REFERENCE].T
-        own = (matrix - centres[..., None])[:, :_REFERENCE]
-        usual = windows.row_medians(np.abs(own), count[rows][:, :_REFERENCE])
-        level[1][:, rows] = estimate.spread(own, usual).T
-        noise[:, rows] = _noise(matrix, centres, usable[rows], count[rows])
-    levels = [Level(level[0, i], level[1, i], count[:, i]) for i in range(_REFERENCE)]
-    n_pre, n_post = cuts.pre_count, cuts.count[:, _AFTER]
-    judged = np.stack([np.maximum(n_pre, usual_slots), count[:, _AFTER]])
-    ordinary = np.where(np.tile(usable, 2), count[:, _REFERENCE:], np.nan)
+        both = rules.direction[rows] == "band"
+        means = rules.kind[rows] == "count"
+        levels[:, :, rows], noise[:, rows], begun[rows] = _batch(
+            matrix, count[rows].copy(), usable[rows], means, both
+        )
+    noise = Noise.of(noise)
     return Readings(
-        pre=_plain(series, cuts.pre_first, n_pre, rules.zero),
-        post=_plain(series, cuts.first[:, _AFTER], n_post, rules.zero),
-        n_pre=n_pre,
-        n_post=n_post,
+        pre=_plain(series, *cuts.pre, rules.zero),
+        post=_plain(series, *cuts.post, rules.zero),
+        n_pre=cuts.pre[1],
+        n_post=cuts.post[1],
         n_reference=usable.sum(axis=1),
         n_judged=judged,
-        n_usual=np.where(usable.any(axis=1), estimate.nan_median(ordinary), judged.max(axis=0)),
+        n_usual=n_usual,
+        apart=apart,
         logarithmic=logarithmic,
         sign=sign,
-        before=tuple(levels[:_AFTER]),
-        after=levels[_AFTER],
-        noise=Noise(*noise),
+        before=Level(*levels[0]),
+        after=Level(*levels[1]),
+        noise=noise,
+        steps=_steps(series, cuts, begun, noise, sign, logarithmic),
     )
 
 
-def _noise(
-    matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray, count: np.ndarray
+def _steps(
+    series: Series,
+    cuts: Cuts,
+    begun: np.ndarray,
+    noise: Noise,
+    sign: np.ndarray,
+    logarithmic: np.ndarray,
 ) -> np.ndarray:
+    """How sure (z) the series stepped between the windows: towards better, towards worse.
+
+    A repair acts at a moment, and where samples are autocorrelated the moment shows more than
+    the levels around it. NaN where the windows lie further apart than they are long.
+    """
+    since = cuts.first[:, 0] + begun
+    until = cuts.first[:, _AFTER] + cuts.count[:, _AFTER]
+    turn = cuts.first[:, 0] + cuts.count[:, 0] - since
+    settled = cuts.first[:, _AFTER] - since
+    near = (settled - turn <= cuts.n_before) & (cuts.count[:, :_REFERENCE] > 0).all(axis=1)
+    length = np.where(near, until - since, 0)
+    steps = np.full((2, len(since)), np.nan)
+    wanted = np.flatnonzero(near)
+    for some, width in windows.batches(length[near]):
+        rows = wanted[some]
+        matrix = windows.gather(series.values, since[rows], length[rows], width)
+        matrix = _scaled(matrix, sign[rows, None], logarithmic[rows, None])
+        sd, r = noise.sd[rows], noise.r[rows]
+        for index, way in enumerate((-1, 1)):
+            _, steps[index, rows] = surest_step(
+                way * matrix,
+                length[rows],
+                sd,
+                r,
+                turn[rows],
+                settled[rows],
+                -way * noise.change[rows],
+            )
+    return steps
+
+
+def _batch(
+    matrix: np.ndarray, count: np.ndarray, usable: np.ndarray, means: np.ndarray, both: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Levels before and after, (2, 4, rows), the noise as columns, and where problems began.
+
+    Changes `matrix` and `count`: what precedes a step in the window before is left out of it.
+    """
+    noise = _noise(matrix, _centres(matrix, count, means), usable, count)
+    begun = _begun(matrix[:, 0], count[:, 0], noise, both)
+    columns = np.minimum(np.arange(matrix.shape[-1]) + begun[:, None], matrix.shape[-1] - 1)
+    count[:, 0] -= begun
+    moved = np.take_along_axis(matrix[:, 0], columns, axis=1)
+    matrix[:, 0] = np.where(np.arange(matrix.shape[-1]) < count[:, :1], moved, np.nan)
+    centres = _centres(matrix, count, means)
+    weighted = weighted_level(matrix, count, centres, noise.sd[:, None], noise.r[:, None])
+    before, after = np.moveaxis(weighted[:, _REFERENCE:].reshape(len(matrix), 2, -1), 1, 0)
+    changes = np.where(usable, before - after, np.nan)
+    change, change_sd = estimate.ordinary_change(changes, noise.days)
+    noise = replace(noise, change=change, change_sd=change_sd)
+    own = matrix[:, :_REFERENCE] - centres[:, :_REFERENCE, None]
+    usual = windows.row_medians(np.abs(own), count[:, :_REFERENCE])
+    shown = slice(None), slice(0, _REFERENCE)
+    levels = np.stack(
+        [centres[shown], estimate.spread(own, usual), count[shown], weighted[shown]], axis=-1
+    )
+    return levels.transpose(1, 2, 0), noise.columns(), begun
+
+
+def _begun(before: np.ndarray, count: np.ndarray, noise: Noise, both: np.ndarray) -> np.ndarray:
+    """Where in the window before the problem began; a band's may begin on either side of it."""
+    last = count - estimate.MIN_SHORT_SAMPLES
+    begun = np.zeros(len(before), np.int64)
+    for sign in (1, -1):
+        place, z = surest_step(sign * before, count, noise.sd, noise.r, np.ones(len(last)), last)
+        asked = both if sign < 0 else True
+        begun = np.where(asked & (z > estimate.Z_BEGUN), np.maximum(begun, place), begun)
+    return begun
+
+
+def _centres(matrix: np.ndarray, count: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Medians; means of counts, whose median is blind to a few among many zeros."""
+    centres = windows.row_medians(matrix, count)
+    centres[means] = estimate.nan_mean(matrix[means])
+    return centres
+
+
+def _noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray, count: np.ndarray) -> Noise:
     """Noise of the reference days where there are enough, else of the mission's own windows."""
     own = [0, _AFTER]
     noise = estimate.own_noise(matrix[:, own], centres[:, own], count[:, own]).columns()
@@ -213,7 +320,7 @@ def _noise(
             centres[with_history, _REFERENCE:].reshape(-1, *days),
             usable[with_history],
         ).columns()
-    return noise
+    return Noise.of(noise)
 
 
 def _plain(series: Series, first: np.ndarray, count: np.ndarray, zero: np.ndarray) -> np.ndarray:

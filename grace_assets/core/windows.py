@@ -40,15 +40,23 @@ class Series:
         return len(self.source)
 
 
+NO_ONSET = -(2**62)
+
+
 @dataclass(frozen=True)
 class Missions:
-    """Missions as columns; `onset` is the mission's start where it is not known."""
+    """Missions as columns; `onset` is `NO_ONSET` where it is not known.
+
+    `days_back` (missions, `REFERENCE_DAYS`) are the microseconds back to the same clock time on
+    each earlier day: not always whole days where clocks change.
+    """
 
     ids: pa.Array
     domain: np.ndarray
     started: np.ndarray
     completed: np.ndarray
     onset: np.ndarray
+    days_back: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -93,18 +101,40 @@ def series_of(samples: pa.Table, catalogue: Catalogue) -> Series:
     return _rates(series, catalogue)
 
 
-def missions_of(missions: pa.Table) -> Missions:
+def missions_of(missions: pa.Table, timezone: str = "UTC") -> Missions:
     """The columns of mission events that windows need; `onset_at` may be absent."""
-    started = missions["started_at"]
-    known = "onset_at" in missions.column_names
-    onset = pc.coalesce(missions["onset_at"], started) if known else started
+    size = missions.num_rows
+    onset = np.full(size, NO_ONSET)
+    if "onset_at" in missions.column_names:
+        known = missions["onset_at"].is_valid().to_numpy()
+        onset[known] = microseconds(missions["onset_at"].drop_null())
+    started = missions["started_at"].cast(pa.timestamp("us", tz="UTC"))
     return Missions(
         ids=pa.array(missions["mission_id"].to_pylist(), pa.string()),
         domain=np.array(missions["domain_id"].to_pylist(), object),
         started=microseconds(started),
         completed=microseconds(missions["completed_at"]),
-        onset=microseconds(onset),
+        onset=onset,
+        days_back=_days_back(started, timezone),
     )
+
+
+def _days_back(started: pa.ChunkedArray, timezone: str) -> np.ndarray:
+    whole = np.arange(1, REFERENCE_DAYS + 1) * DAY
+    back = np.tile(whole, (len(started), 1))
+    if timezone == "UTC":
+        return back
+    now = microseconds(started)
+    local = pc.local_timestamp(started.cast(pa.timestamp("us", tz=timezone)))
+    for column, day in enumerate(whole):
+        then = pc.assume_timezone(
+            pc.subtract(local, pa.scalar(int(day), pa.duration("us"))),
+            timezone,
+            ambiguous="earliest",
+            nonexistent="earliest",
+        )
+        back[:, column] = now - then.cast(pa.int64()).to_numpy()
+    return back
 
 
 def with_neighbours(missions: Missions, neighbours: pa.Table | None) -> Missions:
@@ -120,6 +150,7 @@ def with_neighbours(missions: Missions, neighbours: pa.Table | None) -> Missions
         started=np.concatenate([missions.started, others.started]),
         completed=np.concatenate([missions.completed, others.completed]),
         onset=np.concatenate([missions.onset, others.onset]),
+        days_back=np.concatenate([missions.days_back, others.days_back]),
     )
 
 
@@ -143,7 +174,7 @@ def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
 
 def reach(missions: Missions, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """From the start of each pair's first reference window to the end of its window after."""
-    first = missions.started[pairs.mission] - pairs.window - REFERENCE_DAYS * DAY
+    first = (missions.started - missions.days_back[:, -1])[pairs.mission] - pairs.window
     return first, missions.completed[pairs.mission] + pairs.settle + pairs.window
 
 
