@@ -274,20 +274,21 @@ def test_the_record_of_an_incident_is_judged_by_the_incident():
 
 
 def test_reference_days_have_the_same_clock_time_when_clocks_change():
-    # Berlin's clocks went forward on 2026-03-29: 12:45 there was 11:45 UTC the days before.
-    start = datetime(2026, 4, 2, 10, 45, tzinfo=UTC)
+    # Berlin's clocks went forward on 2026-03-29: 12:15 there was 11:15 the days before.
+    start = datetime(2026, 4, 2, 10, 15, tzinfo=UTC)
     first = start - 15 * DAY
     rows = []
     for minute in range(16 * 1440):
         at = first + minute * MINUTE
-        noon = at.astimezone(ZoneInfo("Europe/Berlin")).hour in (12, 13)
+        noon = at.astimezone(ZoneInfo("Europe/Berlin")).hour == 12
         rows.append(520.0 if noon else 280.0)
+    rules = catalogue(LOWER.replace("unit: ms", "window_seconds: 600"))
     events = missions({"started_at": start})
     table = samples(("a", "shop", "latency_ms", first, rows))
-    local = judge(events, table, catalogue(LOWER), LATER + 30 * DAY, timezone="Europe/Berlin")
+    local = judge(events, table, rules, LATER + 30 * DAY, timezone="Europe/Berlin")
     assert local["healthy"].to_pylist() == [520]
     assert local["verdict"].to_pylist() == ["no_sustained_problem"]
-    utc = judge(events, table, catalogue(LOWER), LATER + 30 * DAY)
+    utc = judge(events, table, rules, LATER + 30 * DAY)
     assert utc["healthy"].to_pylist() == [280]
 
 
