@@ -184,6 +184,33 @@ _SCHEMAS = (
             _required("verdict", "string", "The verdict."),
             Column("effectiveness_score", "float", "The score with it."),
             Column("held", "bool", "Whether an earlier recovery lasted; null if not assessed."),
+            _required("reason_codes", "list<string>", "Why it did not hold, in codes."),
+        ),
+    ),
+    TableSchema(
+        "hold_daily",
+        "Per domain, mission type and day of the missions: whose recovery lasted.",
+        (
+            _required("domain_id", "string", "The domain."),
+            _required("mission_type", "string", "Kind of repair."),
+            _required("held_24h", "int", "Recoveries that lasted a day."),
+            _required("relapsed_24h", "int", "Recoveries that were gone after a day."),
+            _required("held_7d", "int", "Recoveries that lasted a week."),
+            _required("relapsed_7d", "int", "Recoveries that were gone after a week."),
+        ),
+    ),
+    TableSchema(
+        "placebo_daily",
+        "The judge on times when nobody acted, per domain, source and metric: its own error rate.",
+        (
+            _required("domain_id", "string", "The domain."),
+            _required("source", "string", "Where the samples came from."),
+            _required("metric", "string", "The metric."),
+            _required("placebos", "int", "Times judged at which no mission ran."),
+            _required("false_successes", "int", "Of these called effective or partial."),
+            _required("false_harms", "int", "Of these called worse."),
+            _required("episodes", "int", "Problems that began while nobody acted."),
+            _required("healed", "int", "Of these healthy again without a mission."),
         ),
     ),
     TableSchema(
