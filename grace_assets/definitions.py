@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from grace_assets.assets import analytics, briefs, delivery, missions, telemetry
+from grace_assets.assets import analytics, briefs, credit, delivery, missions, telemetry, verdicts
 from grace_assets.checks import no_partitions_left_failed
 from grace_assets.jobs import JOBS
 from grace_assets.resources import DeliveryResource, StoreResource
@@ -10,11 +10,13 @@ from grace_assets.schedules import build_schedules
 from grace_assets.sensors import SENSORS
 from grace_assets.settings import Settings
 
+ASSET_MODULES = [missions, telemetry, credit, verdicts, analytics, briefs, delivery]
+
 
 def build_definitions(settings: Settings, store: StoreResource | None = None) -> dg.Definitions:
     """Everything Dagster knows of; `store` replaces the data directory, as tests do."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules([missions, telemetry, analytics, briefs, delivery]),
+        assets=dg.load_assets_from_modules(ASSET_MODULES),
         asset_checks=[no_partitions_left_failed],
         jobs=JOBS,
         schedules=build_schedules(settings),

@@ -17,6 +17,11 @@ brief_job = dg.define_asset_job(
     selection=dg.AssetSelection.all() - LOOKING,
     description="A day from its events to its brief, and the brief to its readers.",
 )
+holds_job = dg.define_asset_job(
+    "holds_job",
+    selection=dg.AssetSelection.assets("mission_verdicts", "hold_daily"),
+    description="Looks again at the recoveries of a day. A relapse opens its own day anew.",
+)
 delivery_job = dg.define_asset_job(
     "delivery_job",
     selection=DELIVERY,
@@ -27,4 +32,4 @@ failed_partitions_job = dg.define_asset_job(
     selection=LOOKING,
     description="Looks for partitions whose latest attempt failed.",
 )
-JOBS = [missions_job, brief_job, delivery_job, failed_partitions_job]
+JOBS = [missions_job, brief_job, holds_job, delivery_job, failed_partitions_job]

@@ -32,6 +32,7 @@ class StoreResource(dg.ConfigurableResource):
     data_dir: str
     timezone: str
     catalogue_file: str | None = None
+    false_success_limit: float = 0.02
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "StoreResource":
@@ -39,6 +40,7 @@ class StoreResource(dg.ConfigurableResource):
             data_dir=str(settings.data_dir),
             timezone=settings.timezone,
             catalogue_file=str(settings.catalogue) if settings.catalogue else None,
+            false_success_limit=settings.false_success_limit,
         )
 
     @property

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
 from grace_assets.assets.delivery import DELIVER_TAG
-from grace_assets.jobs import delivery_job, missions_job
+from grace_assets.jobs import delivery_job, holds_job, missions_job
 from grace_assets.partitions import DAILY
 from grace_assets.resources import StoreResource
 
@@ -106,7 +106,25 @@ def write_cursor(reached: int, ahead: Mapping[str, int]) -> str:
 def pending_verdicts_sensor(store: StoreResource) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
-        due = landing.due_rejudge(now)
+        due = landing.due("rejudge", now)
+    return due_requests(due, now)
+
+
+@dg.sensor(
+    job=holds_job,
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks again at recoveries, a day and a week later: did they last?",
+)
+def holds_sensor(store: StoreResource) -> dg.SensorResult:
+    now = store.now()
+    with store.landing() as landing:
+        due = landing.due("hold", now)
+    return due_requests({day: at for day, at in due.items() if DAILY.has_partition_key(day)}, now)
+
+
+def due_requests(due: Mapping[str, datetime], now: datetime) -> dg.SensorResult:
+    """Runs for days whose verdicts can change by now."""
     # The hour is part of the key: a run that failed is tried again an hour later, and one that
     # is still queued is not doubled within the hour.
     hour = now.strftime("%Y-%m-%dT%H")
@@ -115,7 +133,7 @@ def pending_verdicts_sensor(store: StoreResource) -> dg.SensorResult:
         for span in spans(due)
     ]
     return dg.SensorResult(
-        run_requests=requests, skip_reason=None if requests else "no window has closed"
+        run_requests=requests, skip_reason=None if requests else "nothing is due"
     )
 
 
@@ -136,4 +154,4 @@ def due_deliveries_sensor(store: StoreResource) -> dg.SensorResult:
     )
 
 
-SENSORS = [mission_events_sensor, pending_verdicts_sensor, due_deliveries_sensor]
+SENSORS = [mission_events_sensor, pending_verdicts_sensor, holds_sensor, due_deliveries_sensor]

@@ -27,6 +27,7 @@ class Settings:
     briefs_enabled: bool
     brief_cron: str
     send_empty_days: bool
+    false_success_limit: float
 
     @property
     def zone(self) -> ZoneInfo:
@@ -48,6 +49,7 @@ class Settings:
             briefs_enabled=_boolean(env, "ENABLE_AUTO_STATUS_BRIEFS", default=True),
             brief_cron=env.get("STATUS_BRIEF_CRON") or "0 8 * * *",
             send_empty_days=_choice(env, "STATUS_BRIEF_EMPTY_DAYS", ("send", "skip")) == "send",
+            false_success_limit=_share(env, "GRACE_FALSE_SUCCESS_LIMIT", 0.02),
         )
 
 
@@ -83,3 +85,16 @@ def _choice(env: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> 
     if value not in choices:
         raise SettingsError(f"{variable}: {value!r} is not one of {', '.join(choices)}")
     return value
+
+
+def _share(env: Mapping[str, str], variable: str, default: float) -> float:
+    value = env.get(variable)
+    if not value:
+        return default
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingsError(f"{variable}: {value!r} is not a number from 0 to 1")
+    return share

@@ -21,11 +21,20 @@ GRAPH = {
     "mission_events": ("missions", set()),
     "rejected_events": ("missions", set()),
     "mission_telemetry": ("telemetry", {"mission_events"}),
-    "mission_outcomes": ("telemetry", {"mission_events", "mission_telemetry"}),
+    "placebo_daily": ("telemetry", {"mission_events"}),
+    "mission_controls": ("telemetry", {"mission_events", "mission_telemetry"}),
+    "mission_outcomes": (
+        "telemetry",
+        {"mission_events", "mission_telemetry", "mission_controls", "placebo_daily"},
+    ),
     "mission_verdicts": ("telemetry", {"mission_outcomes"}),
     "domain_daily": ("analytics", {"mission_outcomes"}),
     "kpi_daily": ("analytics", {"mission_telemetry"}),
-    "problems": ("analytics", {"mission_outcomes", "domain_daily", "kpi_daily"}),
+    "hold_daily": ("analytics", {"mission_verdicts", "mission_outcomes"}),
+    "problems": (
+        "analytics",
+        {"mission_outcomes", "mission_verdicts", "domain_daily", "kpi_daily"},
+    ),
     "follow_up_missions": ("briefs", {"problems", "mission_outcomes"}),
     "status_briefs": (
         "briefs",
@@ -36,6 +45,8 @@ GRAPH = {
             "kpi_daily",
             "problems",
             "follow_up_missions",
+            "mission_verdicts",
+            "hold_daily",
         },
     ),
     "world_model": ("briefs", {"mission_outcomes", "status_briefs"}),
@@ -114,6 +125,7 @@ def test_jobs_schedules_and_sensors_are_on_by_themselves(definitions):
     assert {s.name for s in definitions.sensors} == {
         "mission_events_sensor",
         "pending_verdicts_sensor",
+        "holds_sensor",
         "due_deliveries_sensor",
     }
     assert all(s.default_status == dg.DefaultSensorStatus.RUNNING for s in definitions.sensors)

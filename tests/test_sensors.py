@@ -97,7 +97,9 @@ def test_a_lost_cursor_asks_again_under_the_same_run_keys(store, tick):
 
 
 def test_new_samples_launch_the_days_whose_windows_they_reach(store, tick):
-    drop(store, "a.jsonl", on("2026-03-01", "m"), on("2026-03-04", "n"))
+    # Two weeks of samples say what is ordinary: the 15th has the 1st among its reference days.
+    days = ("2026-02-26", "2026-03-01", "2026-03-15", "2026-03-16")
+    drop(store, "a.jsonl", *(on(day, f"m-{day}") for day in days))
     tick(mission_events_sensor)
     path = store.root / "inbox" / "kpis" / "s.csv"
     path.write_text(
@@ -106,7 +108,7 @@ def test_new_samples_launch_the_days_whose_windows_they_reach(store, tick):
         encoding="utf-8",
     )
     os.utime(path, (0, 0))
-    assert covered(tick(mission_events_sensor)) == [("2026-03-01",) * 2]
+    assert covered(tick(mission_events_sensor)) == [("2026-03-01",) * 2, ("2026-03-15",) * 2]
 
 
 def test_a_day_ahead_waits_until_it_is_there(store, tick, monkeypatch):
@@ -128,7 +130,8 @@ def test_days_before_the_start_date_are_not_launched(store, tick):
 def test_pending_verdicts_are_judged_when_their_window_closes(store, tick):
     past = datetime.now(UTC) - timedelta(minutes=1)
     with store.landing() as landing:
-        landing.set_rejudge(
+        landing.set_due(
+            "rejudge",
             ["2026-03-01", "2026-03-02"],
             {"2026-03-01": past, "2026-03-02": past + timedelta(hours=1)},
         )

@@ -1,6 +1,7 @@
 """Numbers that add up over days, what keeps breaking, and the store to search in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -13,7 +14,11 @@ from grace_assets.assets.daily import (
     report,
     verdict,
 )
+from grace_assets.assets.verdicts import LOOK_DAYS
 from grace_assets.resources import StoreResource
+
+if TYPE_CHECKING:
+    from grace_assets.core.holds import Look
 
 BASE_RATE_DAYS = 28
 """Days back from which a domain's usual number of missions is taken."""
@@ -71,10 +76,10 @@ def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
     group="analytics",
     description=(
         "What keeps breaking or got worse: more missions than a domain's base rate makes "
-        "likely, failures, low effectiveness, degrading metrics."
+        "likely, failures, low effectiveness, degrading metrics, repairs that did not hold."
     ),
     kinds={"python", "parquet"},
-    deps=["mission_outcomes", "domain_daily", "kpi_daily"],
+    deps=["mission_outcomes", "mission_verdicts", "domain_daily", "kpi_daily"],
 )
 def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     from grace_assets.core.problems import find_problems
@@ -87,9 +92,21 @@ def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mate
                 lake.read("mission_outcomes", days),
                 lake.read("domain_daily", days_around(days, BASE_RATE_DAYS, 0)),
                 lake.read("kpi_daily", days),
+                earlier_looks(store, days),
             )
             written = lake.replace("problems", days, rows)
             report(
                 context, written, previews(rows, ["domain_id", "type", "severity", "description"])
             )
     return dg.MaterializeResult()
+
+
+def earlier_looks(store: StoreResource, days: Sequence[str]) -> "list[Look]":
+    """The looks at recoveries that can show on one of `days`."""
+    from grace_assets.core.holds import looks_by_day
+
+    lake, before = store.lake(), days_around(days, LOOK_DAYS, 0)
+    columns = ["mission_id", "domain_id", "completed_at", "verdict"]
+    outcomes = lake.read("mission_outcomes", before, columns)
+    history = lake.read("mission_verdicts", before)
+    return looks_by_day(history, outcomes, store.catalogue(), store.zone)

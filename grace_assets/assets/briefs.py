@@ -113,6 +113,8 @@ def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, out
         "kpi_daily",
         "problems",
         "follow_up_missions",
+        "mission_verdicts",
+        "hold_daily",
     ],
     checks=[
         check(

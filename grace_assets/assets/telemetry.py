@@ -10,6 +10,7 @@ from grace_assets.assets.daily import (
     check,
     chunks,
     daily_asset,
+    days_around,
     previews,
     report,
     verdict,
@@ -49,7 +50,9 @@ def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") 
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
     neighbours = landing.neighbours(first, last)
-    return judge(missions, samples, store.catalogue(), store.now(), neighbours)
+    return judge(
+        missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
+    )
 
 
 @daily_asset(
@@ -86,7 +89,7 @@ def mission_telemetry(
         "and the narrative in Grace's words."
     ),
     kinds={"python", "parquet"},
-    deps=["mission_events", "mission_telemetry"],
+    deps=["mission_events", "mission_telemetry", "mission_controls", "placebo_daily"],
     checks=[
         check("mission_outcomes", "every_mission_present", "None is missing.", blocking=True),
         check("mission_outcomes", "scores_within_bounds", "Scores are 0 to 1.", blocking=True),
@@ -101,6 +104,7 @@ def mission_telemetry(
 def mission_outcomes(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from grace_assets.core.attribution import EXPERIENCE_DAYS
     from grace_assets.core.claims import unsupported_narratives
     from grace_assets.core.narrative import narrate
     from grace_assets.core.outcomes import outcome_rows, rejudge_times, summarise
@@ -112,7 +116,15 @@ def mission_outcomes(
             missions = lake.read("mission_events", days)
             telemetry = lake.read("mission_telemetry", days)
             neighbours = landing.neighbours(*reach(store, missions)) if missions.num_rows else None
-            summary = summarise(missions, telemetry, neighbours, now, store.catalogue())
+            summary = summarise(
+                missions,
+                telemetry,
+                neighbours,
+                now,
+                store.catalogue(),
+                lake.read("mission_controls", days),
+                lake.read("placebo_daily", days_around(days, EXPERIENCE_DAYS, -1)),
+            )
             narratives = narrate(missions, summary, telemetry)
             rows = outcome_rows(missions, summary, narratives, now)
             missing += sorted(
@@ -124,7 +136,7 @@ def mission_outcomes(
                 for mission, number in unsupported_narratives(missions, telemetry, narratives)
             ]
             written = lake.replace("mission_outcomes", days, rows)
-            landing.set_rejudge(days, rejudge_times(missions, summary))
+            landing.set_due("rejudge", days, rejudge_times(missions, summary))
             columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
             report(context, written, previews(rows, columns))
     yield dg.MaterializeResult()
@@ -146,26 +158,3 @@ def out_of_bounds(rows: "pa.Table") -> list[str]:
         <= row["effectiveness_high"] + 2e-9
         <= 1 + 3e-9
     ]
-
-
-@daily_asset(
-    group="telemetry",
-    description="Append-only history: a row each time a mission's verdict was given or changed.",
-    kinds={"python", "parquet"},
-    deps=["mission_outcomes"],
-)
-def mission_verdicts(
-    context: dg.AssetExecutionContext, store: StoreResource
-) -> dg.MaterializeResult:
-    from grace_assets.core.verdicts import append_verdicts
-
-    lake = store.lake()
-    with lake.exclusive("mission_verdicts"):
-        for days in chunks(context.partition_keys):
-            history = lake.read("mission_verdicts", days)
-            rows = append_verdicts(history, lake.read("mission_outcomes", days))
-            written = lake.replace("mission_verdicts", days, rows)
-            report(
-                context, written, previews(rows, ["mission_id", "stage", "verdict", "judged_at"])
-            )
-    return dg.MaterializeResult()

@@ -27,6 +27,8 @@ Z_BEGUN = 3.5
 """So sure must a step within the window before a mission be: some 25 places are tried."""
 Z_SAME = 1.64
 Z_RESTORED = 1.64
+Z_HELD = Z_PROBLEM
+"""Wider: a recovery is gone when there is a problem again, not when noise is a bit high."""
 Z_INTERVAL = 1.96
 SAME = 0.25
 """A change surely smaller than this share of the gap is no effect."""
@@ -207,6 +209,7 @@ def estimate(
     usual: np.ndarray,
     apart: np.ndarray,
     steps: np.ndarray,
+    z_restored: float,
 ) -> Estimate:
     """Answer the three questions.
 
@@ -220,6 +223,7 @@ def estimate(
         young: the problem began in the later half of the window before.
         usual: samples of an ordinary window; `apart` such samples lie between the two.
         steps: (2, rows) how sure a step between them was: towards better, towards worse.
+        z_restored: how far beyond healthy still is healthy.
     """
     sd = np.fmax(noise.sd, OWN_NOISE * np.fmax(before.sd, after.sd))
     se_before = standard_error(np.fmax(noise.sd, before.sd), before.n, noise.r)
@@ -237,7 +241,7 @@ def estimate(
     broke = Z_BROKE.reached(-gain, se_gain, steps[1] / larger, noise.freedom) & (
         gap_after - Z_PROBLEM * level_after > smallest
     )
-    tolerance = np.maximum(smallest, Z_RESTORED * level_after)
+    tolerance = np.maximum(smallest, z_restored * level_after)
     margin = np.maximum(smallest, SAME * gap_before)
     return Estimate(
         gap_before=gap_before,

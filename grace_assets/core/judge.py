@@ -10,7 +10,7 @@ measured; the verdict may rest on a part of it, and then says so in its reasons.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,7 @@ METHOD_VERSION = "2"
 
 _ROWS_AT_ONCE = 1 << 14
 _SCHEMA = TABLES["mission_telemetry"].with_date()
-_NOT_SCORED = ("not_applicable", "pending", "insufficient_data")
+NOT_SCORED = ("not_applicable", "pending", "insufficient_data")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Context:
 
     window_open: np.ndarray
     threshold: np.ndarray
+    is_hold: bool
 
 
 def judge(
@@ -54,6 +55,9 @@ def judge(
     now: datetime,
     neighbours: pa.Table | None = None,
     timezone: str = "UTC",
+    later: timedelta = timedelta(0),
+    *,
+    acted: bool = True,
 ) -> pa.Table:
     """Rows of `mission_telemetry` (with `date`): one per mission × source × metric with samples.
 
@@ -66,22 +70,27 @@ def judge(
         neighbours: mission_id, domain_id, started_at, completed_at of other missions: their
             days do not serve as reference.
         timezone: reference days are compared at the same clock time there.
+        later: whole days by which the window after is judged later, to see whether a recovery
+            lasted; `post` and what is measured from it stay those of the first window.
+        acted: False for placebos, which are no reason to leave a day out of the reference.
     """
     series = windows.series_of(samples, catalogue)
     ours = windows.missions_of(missions, timezone)
     pairs = windows.pair(ours, series, catalogue)
     if len(pairs) == 0:
         return _SCHEMA.empty_table()
+    delay = round(later.total_seconds()) * windows.SECOND
     first, last = windows.reach(ours, pairs)
+    last = last + delay
     rows = Locator(series, first.min(), last.max())
     found = rows.first_row(pairs.series, last) > rows.first_row(pairs.series, first)
     pairs = pairs.take(np.flatnonzero(found))
     not_positive = np.append(0, np.cumsum(series.values <= 0))
-    busy = windows.with_neighbours(ours, neighbours)
+    busy = windows.with_neighbours(ours, neighbours) if acted else windows.none_but(neighbours)
     rules = rules_of(series.metric, catalogue)
     triggers = _triggers(missions, series, pairs)
     closed = ours.completed[pairs.mission] + pairs.settle + pairs.window
-    window_open = closed > windows.instant(now)
+    window_open = closed + delay > windows.instant(now)
     parts = []
     # Values at the edge of a float may overflow on the way; such results become null.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -89,9 +98,9 @@ def judge(
             chunk = slice(start, start + _ROWS_AT_ONCE)
             some = pairs.take(chunk)
             its_rules = rules.take(some.series)
-            cuts = cut(some, ours, busy, rows, not_positive)
+            cuts = cut(some, ours, busy, rows, not_positive, delay)
             readings = read(series, cuts, its_rules, some.window)
-            context = Context(window_open[chunk], triggers[chunk])
+            context = Context(window_open[chunk], triggers[chunk], is_hold=delay > 0)
             parts.append(_judged(readings, its_rules, context))
     if not parts:
         return _SCHEMA.empty_table()
@@ -104,6 +113,17 @@ def reason_lists(flags: dict[str, np.ndarray]) -> pa.ListArray:
     offsets = np.append(0, np.cumsum(matrix.sum(axis=1)))
     codes = pa.array(list(flags), pa.string()).take(pa.array(np.nonzero(matrix)[1]))
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), codes)
+
+
+def saw_problem(rows: pa.Table) -> np.ndarray:
+    """Whether each row of telemetry was preceded by a sustained problem; scored rows only."""
+    verdict = np.array(rows["verdict"].to_pylist(), object)
+    codes = rows["reason_codes"].combine_chunks()
+    owner = pc.list_parent_indices(codes).to_numpy()
+    broke = pc.equal(pc.list_flatten(codes), "was_healthy_before")
+    found = ~np.isin(verdict, ("no_sustained_problem", *NOT_SCORED))
+    found[owner[broke.to_numpy(zero_copy_only=False)]] = False
+    return found
 
 
 def _triggers(missions: pa.Table, series: Series, pairs: Pairs) -> np.ndarray:
@@ -134,12 +154,13 @@ def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.
         usual=readings.n_usual,
         apart=readings.apart,
         steps=readings.steps,
+        z_restored=estimate.Z_HELD if context.is_hold else estimate.Z_RESTORED,
     )
     obstacles = _obstacles(readings, rules, context, healthy)
     measured = measured_change(readings, rules)
     verdict = _verdict(found, obstacles)
     restored = restoration(readings, healthy, found)
-    shown = found.problem & ~np.isin(verdict, _NOT_SCORED)
+    shown = found.problem & ~np.isin(verdict, NOT_SCORED)
     return {
         **measured,
         **{name: np.where(shown, column, np.nan) for name, column in restored.items()},
@@ -186,7 +207,7 @@ def _verdict(found: Estimate, obstacles: dict[str, np.ndarray]) -> np.ndarray:
             found.unchanged,
         ],
         [
-            *_NOT_SCORED,
+            *NOT_SCORED,
             "worse",
             "no_sustained_problem",
             "effective",
@@ -206,7 +227,7 @@ def _reasons(
     verdict: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Flags by reason code, as columns `reason:<code>`."""
-    scored = ~np.isin(verdict, _NOT_SCORED)
+    scored = ~np.isin(verdict, NOT_SCORED)
     limit = rules.max_plausible * 100
     applies = rules.known & ~obstacles["window_open"]
     flags = {

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core import windows
+from grace_assets.core.attribution import Experience, controlled, experience, supports
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import METHOD_VERSION, reason_lists
 from grace_assets.core.mission_verdict import (
@@ -36,15 +37,20 @@ def summarise(
     neighbours: pa.Table | None,
     now: datetime,
     catalogue: Catalogue,
+    controls: pa.Table | None = None,
+    placebos: pa.Table | None = None,
 ) -> pa.Table:
     """One row a mission, in the order of `missions` (`mission_events` with `date`).
 
     Columns: mission_id, effectiveness_score, effectiveness_low, effectiveness_high, verdict,
     attribution, reason_codes, metrics_delta, data_sources, and rejudge_at: when the last window
     of a pending verdict closes, else null. `neighbours` (mission_id, domain_id, started_at,
-    completed_at) are other missions, for the attribution: `confounded` where another mission of
-    the domain falls between the start and the end of the last window, else `coincident` where it
-    got better (nothing yet tells a repair from self-healing), else `unknown`.
+    completed_at) are other missions, `controls` are rows of `mission_controls`, `placebos` rows
+    of `placebo_daily` of these days and the `EXPERIENCE_DAYS` before.
+
+    Attribution: `confounded` where another mission of the domain falls between the start and the
+    end of the last window; else, where it got better, `controlled` or `supported` as far as
+    `core.attribution` finds cause to credit it, or `coincident`; else `unknown`.
     """
     size = missions.num_rows
     trigger = _trigger_metrics(missions)
@@ -54,10 +60,19 @@ def summarise(
     verdict, why = verdicts(rows, named, closes > windows.instant(now))
     score, low, high, score_why = scores(rows, verdict)
     overlap = _overlaps(missions, neighbours, closes)
+    better = np.isin(verdict, BETTER) & ~overlap
+    by_controls = better & _by_controls(rows, controls, size)
+    by_experience = better & ~by_controls & _by_experience(missions, rows, placebos)
     attribution = np.select(
-        [overlap, np.isin(verdict, BETTER)], ["confounded", "coincident"], "unknown"
+        [overlap, by_controls, by_experience, better],
+        ["confounded", "controlled", "supported", "coincident"],
+        "unknown",
     )
-    why |= score_why | {"overlapping_mission": overlap}
+    why |= score_why | {
+        "overlapping_mission": overlap,
+        "left_alone_did_not_recover": by_controls,
+        "rarely_heals_by_itself": by_experience,
+    }
     stamp = pa.timestamp("us", tz="UTC")
     return pa.table(
         {
@@ -73,6 +88,44 @@ def summarise(
             "rejudge_at": pa.array(closes, stamp, mask=verdict != "pending"),
         }
     )
+
+
+def _deciding(rows: MissionRows) -> np.ndarray:
+    """The rows by which a mission recovered: the primary metric's, else all that did."""
+    better = rows.scored & np.isin(rows.verdict, BETTER)
+    primary = better & rows.primary
+    return np.where(np.isin(rows.mission, rows.mission[primary]), primary, better)
+
+
+def _by_controls(rows: MissionRows, controls: pa.Table | None, size: int) -> np.ndarray:
+    if controls is None or controls.num_rows == 0:
+        return np.zeros(size, bool)
+    names = ("mission_id", "source", "metric")
+    credited = controls.filter(controlled(controls))
+    keys = (
+        pc.binary_join_element_wise(*(table[name] for name in names), "\x1f")
+        for table in (rows.table, credited)
+    )
+    own, known = keys
+    found = pc.is_in(own, known.combine_chunks()).to_numpy().astype(bool)
+    return rows.any(found & _deciding(rows), size)
+
+
+def _by_experience(missions: pa.Table, rows: MissionRows, placebos: pa.Table | None) -> np.ndarray:
+    """Missions whose kind of problem rarely passed while nobody acted, in the days before."""
+    found = np.zeros(missions.num_rows, bool)
+    if placebos is None or placebos.num_rows == 0:
+        return found
+    deciding = np.flatnonzero(_deciding(rows))
+    days, domains = missions["date"].to_pylist(), missions["domain_id"].to_pylist()
+    known: dict[str, Experience] = {}
+    for row in deciding.tolist():
+        mission = int(rows.mission[row])
+        day = days[mission]
+        if day not in known:
+            known[day] = experience(placebos, day)
+        found[mission] |= supports(known[day], domains[mission], rows.metric[row])
+    return found
 
 
 def outcome_rows(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from grace_assets.core.holds import Look
 from grace_assets.core.rollups import avg_effectiveness_score
 from grace_assets.core.schemas import DATE, SEVERITIES, TABLES
 from grace_assets.core.wording import clean, number, percent, spoken
@@ -26,10 +27,13 @@ LOW_EFFECTIVENESS = 0.5
 DEGRADING_PERCENT = -5.0
 MAX_MISSION_IDS = 20
 MAX_ERRORS = 5
+MAX_METRICS = 5
 MAX_ERROR_CHARACTERS = 200
 
+_AFTER = {"hold_24h": "24 h", "hold_7d": "7 d"}
 _SEVERITY = {
     "mission_failures": "high",
+    "did_not_hold": "high",
     "degrading_kpi": "high",
     "low_effectiveness": "medium",
     "recurring_issue": "medium",
@@ -68,14 +72,16 @@ def find_problems(
     outcomes: pa.Table,
     domain_daily: pa.Table,
     kpi_daily: pa.Table,
+    looks: Iterable[Look] = (),
     minimum_history_days: int = 14,
     base_rate_days: int = 28,
 ) -> pa.Table:
     """Find the problems of each of `days` (`YYYY-MM-DD`); returns the table `problems`.
 
     `outcomes` and `kpi_daily` hold at least these days; `domain_daily` also the `base_rate_days`
-    days before the first, as far as they exist. The window of every rule is the day itself; the
-    days before it serve only as the usual rate of `recurring_issue`. Rows are ordered by date,
+    days before the first, as far as they exist; `looks` are those at recoveries of earlier days.
+    The window of every rule is the day itself; the days before it serve only as the usual rate
+    of `recurring_issue`. Rows are ordered by date,
     domain, severity and type, and do not depend on which days are asked for together.
     """
     missions = _Missions(outcomes, days)
@@ -88,6 +94,7 @@ def find_problems(
         *_failures(today, missions),
         *_low_effectiveness(today, missions),
         *_degrading(metrics, missions),
+        *_did_not_hold(looks, set(days)),
     ]
     rows = [problem.row() for problem in sorted(found, key=lambda problem: problem.order)]
     return pa.Table.from_pylist(rows, schema=TABLES["problems"].with_date())
@@ -220,6 +227,30 @@ def _degrading(metrics: pa.Table, missions: _Missions) -> Iterator[_Problem]:
         description = f"{spoken(metric)} got {percent(change)} worse on {day} (mean of n = {n})"
         evidence = [figures, *_ids(group.filter(measured))]
         yield _Problem(day, domain_id, "degrading_kpi", description, evidence, metric)
+
+
+def _did_not_hold(looks: Iterable[Look], days: set[str]) -> Iterator[_Problem]:
+    """Recoveries that were gone when they were looked at again, by domain, day and look."""
+    groups: dict[tuple[str, str, str], list[Look]] = {}
+    for look in looks:
+        if look.day in days:
+            groups.setdefault((look.day, look.domain_id, look.stage), []).append(look)
+    for (day, domain_id, stage), group in groups.items():
+        gone = sorted((look for look in group if not look.held), key=lambda x: x.mission_id)
+        if not gone:
+            continue
+        after = _AFTER[stage]
+        repairs = "repair" if len(group) == 1 else "repairs"
+        description = f"{len(gone)} of {len(group)} {repairs} no longer held after {after}"
+        metrics = sorted({c.split(":", 1)[1] for x in gone for c in x.reason_codes if ":" in c})
+        if metrics:
+            description += f" ({', '.join(spoken(metric) for metric in metrics[:MAX_METRICS])})"
+        ids = [look.mission_id for look in gone]
+        more = [f"… and {len(ids) - MAX_MISSION_IDS} more"] if len(ids) > MAX_MISSION_IDS else []
+        codes = sorted({f"reason={code}" for look in gone for code in look.reason_codes})
+        figures = [f"relapsed={len(gone)}", f"looked_at={len(group)}", *codes]
+        evidence = [*figures, *ids[:MAX_MISSION_IDS], *more]
+        yield _Problem(day, domain_id, "did_not_hold", description, evidence, stage)
 
 
 def _groups(rows: pa.Table) -> list[tuple[str, str]]:

@@ -200,6 +200,22 @@ _SCHEMAS = (
         ),
     ),
     TableSchema(
+        "mission_controls",
+        "Recoveries beside domains that had the same problem and were left alone.",
+        (
+            _required("mission_id", "string", "The mission."),
+            _required("domain_id", "string", "Its domain."),
+            _required("source", "string", "Where the samples came from."),
+            _required("metric", "string", "The metric that recovered."),
+            _required("restoration", "float", "Share of the gap to healthy that closed."),
+            _required("controls", "int", "Other domains with the same problem, left alone."),
+            _required("controls_recovered", "int", "Of these effective or partial."),
+            _required("control_restoration", "float", "Their median share of the gap closed."),
+            _required("difference", "float", "Difference in differences: the mission's − theirs."),
+            _required("placebo_p", "float", "Chance that one left alone does as well."),
+        ),
+    ),
+    TableSchema(
         "placebo_daily",
         "The judge on times when nobody acted, per domain, source and metric: its own error rate.",
         (

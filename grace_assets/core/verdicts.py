@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from grace_assets.core.holds import latest_looks
 from grace_assets.core.schemas import TABLES
 
 SCORE_TOLERANCE = 1e-9
@@ -35,13 +36,34 @@ def append_verdicts(history: pa.Table, outcomes: pa.Table) -> pa.Table:
     is_new = pc.is_null(before["mission_id"])
     changed = pc.or_(is_new, pc.fill_null(_differs(before, judged), False))
     stage = pc.if_else(is_new, "first", "restated")
-    columns = {
-        **{name: judged[name] for name in schema.names if name not in ("stage", "held")},
+    made = {
         "stage": stage,
         "held": pa.nulls(judged.num_rows, pa.bool_()),
+        "reason_codes": pa.array([[]] * judged.num_rows, pa.list_(pa.string())),
     }
+    columns = {name: made[name] if name in made else judged[name] for name in schema.names}
     rows = pa.table([columns[name] for name in schema.names], names=schema.names)
     return pa.concat_tables([kept, rows.filter(changed).cast(schema)])
+
+
+def append_looks(history: pa.Table, looks: pa.Table) -> pa.Table:
+    """Return `history` and after it those `looks` (`holds.look_again`) that say something new.
+
+    A look is new where the mission had none of its stage, or the last one had another verdict
+    or another answer to whether the recovery held.
+    """
+    before = latest_looks(history)
+    names = ("mission_id", "stage")
+
+    def key(rows: pa.Table) -> pa.ChunkedArray:
+        return pc.binary_join_element_wise(*(rows[name] for name in names), "\x1f")
+
+    known = before.take(pc.index_in(key(looks), key(before).combine_chunks()))
+    said = [known[name].to_pylist() for name in ("mission_id", "verdict", "held")]
+    says = [looks[name].to_pylist() for name in ("mission_id", "verdict", "held")]
+    old, new = zip(*said, strict=True), zip(*says, strict=True)
+    differs = [was != now for was, now in zip(old, new, strict=True)]
+    return pa.concat_tables([history, looks.filter(pa.array(differs, pa.bool_()))])
 
 
 def _latest(history: pa.Table) -> pa.Table:

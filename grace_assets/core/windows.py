@@ -154,6 +154,17 @@ def with_neighbours(missions: Missions, neighbours: pa.Table | None) -> Missions
     )
 
 
+def none_but(neighbours: pa.Table | None) -> Missions:
+    """The neighbours alone."""
+    if neighbours is None:
+        stamp = pa.timestamp("us", tz="UTC")
+        names = ("mission_id", "domain_id", "started_at", "completed_at")
+        neighbours = pa.schema(
+            [(name, stamp if name.endswith("_at") else pa.string()) for name in names]
+        ).empty_table()
+    return missions_of(neighbours)
+
+
 def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
     """Every mission with every series of its domain, grouped by series, by start within it."""
     domains = {name: code for code, name in enumerate(dict.fromkeys(missions.domain))}

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from grace_assets.core.events import day_of
+from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
 from grace_assets.lake.durable import sync_folder
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
@@ -105,7 +106,9 @@ class Inbox:
 
     def _note_samples(self, touched: list[Touched]) -> None:
         self._landing.note_samples(
-            [(span.domain_id, span.first, span.last) for span in touched], self._reach
+            [(span.domain_id, span.first, span.last) for span in touched],
+            self._reach,
+            REFERENCE_DAYS * 86_400.0,
         )
 
     def _files(self, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -42,8 +43,13 @@ CREATE TABLE IF NOT EXISTS file (
   path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
   line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
 CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS hold (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+Due = Literal["rejudge", "hold"]
+"""Why a day waits: for a window to close, or for a later look at its recoveries."""
 
 
 @dataclass(frozen=True)
@@ -334,22 +340,31 @@ class Landing:
             "INSERT INTO change (day, cause) VALUES (?, ?)", [(day, cause) for day in sorted(days)]
         )
 
+    def note_days(self, days: Iterable[str], cause: str) -> None:
+        """Note days whose tables are to be made anew."""
+        with self._transaction():
+            self._note_changes(set(days), cause)
+
     def note_samples(
-        self, spans: Sequence[tuple[str, datetime, datetime]], reach_seconds: float
+        self,
+        spans: Sequence[tuple[str, datetime, datetime]],
+        reach_seconds: float,
+        reference_seconds: float = 0.0,
     ) -> None:
         """Note the days of missions whose windows touch new samples.
 
         Spans are (domain, first, last); `reach_seconds` is how far a window may lie from its
-        mission.
+        mission, `reference_seconds` how far back from it samples say what is ordinary.
         """
         margin = int(reach_seconds * 1_000_000)
+        back = int(reference_seconds * 1_000_000)
         days: set[str] = set()
         with self._transaction():
             for domain_id, first, last in spans:
                 found = self._db.execute(
                     "SELECT DISTINCT day FROM mission "
                     "WHERE domain_id = ? AND completed_at >= ? AND started_at <= ?",
-                    (domain_id, micros(first) - margin, micros(last) + margin),
+                    (domain_id, micros(first) - margin, micros(last) + margin + back),
                 )
                 days.update(row[0] for row in found)
             self._note_changes(days, "samples")
@@ -366,17 +381,18 @@ class Landing:
 
     # -- verdicts that wait for their windows ------------------------------------------------------
 
-    def set_rejudge(self, days: Sequence[str], due: dict[str, datetime]) -> None:
+    def set_due(self, what: Due, days: Sequence[str], due: dict[str, datetime]) -> None:
         """Remember when the verdicts of `days` can next change; a day without one waits no more."""
         with self._transaction():
-            self._db.executemany("DELETE FROM rejudge WHERE day = ?", [(day,) for day in days])
+            self._db.executemany(f"DELETE FROM {what} WHERE day = ?", [(day,) for day in days])
             self._db.executemany(
-                "INSERT INTO rejudge VALUES (?, ?)", [(day, micros(at)) for day, at in due.items()]
+                f"INSERT INTO {what} VALUES (?, ?)", [(day, micros(at)) for day, at in due.items()]
             )
 
-    def due_rejudge(self, now: datetime) -> dict[str, datetime]:
+    def due(self, what: Due, now: datetime) -> dict[str, datetime]:
+        """The days whose verdicts can be given (`rejudge`) or looked at again (`hold`) by now."""
         rows = self._db.execute(
-            "SELECT day, due_at FROM rejudge WHERE due_at <= ? ORDER BY day", (micros(now),)
+            f"SELECT day, due_at FROM {what} WHERE due_at <= ? ORDER BY day", (micros(now),)
         )
         return {day: moment(due_at) for day, due_at in rows}
 

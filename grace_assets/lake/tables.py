@@ -48,7 +48,10 @@ class Lake:
     def read(
         self, table: str, days: Sequence[str], columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """The rows of `days` with `date` in front; a day that was never written has none."""
+        """The rows of `days` with `date` in front; a day that was never written has none.
+
+        A column that a file of an earlier version lacks is null in its rows; of lists, empty.
+        """
         schema = TABLES[table].with_date()
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in (DATE, *columns)])
@@ -57,9 +60,13 @@ class Lake:
         for day in days:
             try:
                 # ParquetFile, not read_table: that one imports pandas (half a second).
-                part = pq.ParquetFile(self.path(table, day)).read(columns=names)
+                file = pq.ParquetFile(self.path(table, day))
             except FileNotFoundError:
                 continue
+            part = file.read(columns=[n for n in names if n in file.schema_arrow.names])
+            for place, name in enumerate(names):
+                if name not in part.column_names:
+                    part = part.add_column(place, name, _nothing(schema.field(name), part.num_rows))
             dates = pa.repeat(pa.scalar(day), part.num_rows)
             parts.append(part.add_column(0, schema.field(DATE), dates).cast(schema))
         return pa.concat_tables(parts) if parts else schema.empty_table()
@@ -95,6 +102,12 @@ class Lake:
             self._locks[table] = FileLock(self._lock_folder / f"{table}.lock")
         with self._locks[table]:
             yield
+
+
+def _nothing(field: pa.Field, size: int) -> pa.Array:
+    if pa.types.is_list(field.type) and not field.nullable:
+        return pa.array([[]] * size, field.type)
+    return pa.nulls(size, field.type)
 
 
 def conform(schema: TableSchema, rows: pa.Table) -> pa.Table:

@@ -17,5 +17,5 @@ class StoredSamples:
     def __init__(self, root: Path) -> None:
         self._store = SampleStore(root)
 
-    def read(self, first: datetime, last: datetime, domains: Sequence[str]) -> pa.Table:
+    def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
         return self._store.read(first, last, domains)

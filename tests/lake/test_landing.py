@@ -80,11 +80,11 @@ def test_samples_touch_only_the_days_whose_windows_they_reach(landing):
 
 
 def test_pending_days_fall_due_once_their_window_closes(landing):
-    landing.set_rejudge(["2026-03-01", "2026-03-02"], {"2026-03-01": NOW})
-    assert landing.due_rejudge(NOW - timedelta(seconds=1)) == {}
-    assert landing.due_rejudge(NOW) == {"2026-03-01": NOW}
-    landing.set_rejudge(["2026-03-01"], {})
-    assert landing.due_rejudge(NOW) == {}
+    landing.set_due("rejudge", ["2026-03-01", "2026-03-02"], {"2026-03-01": NOW})
+    assert landing.due("rejudge", NOW - timedelta(seconds=1)) == {}
+    assert landing.due("rejudge", NOW) == {"2026-03-01": NOW}
+    landing.set_due("rejudge", ["2026-03-01"], {})
+    assert landing.due("rejudge", NOW) == {}
 
 
 def test_neighbours_are_all_missions_that_touch_a_span(landing):

@@ -1,0 +1,201 @@
+"""May the mission be credited? Verdict and credit are two facts, and this is the second.
+
+No comparison of before with after can tell a repair from a problem that passed by itself. What
+can: other domains with the same problem at the same time that were left alone (`controlled`), or
+how often such problems passed while nobody acted (`supported`). Both credit a mission where at
+most one problem in five would have gone by itself; without either a recovery is `coincident`.
+
+A sibling domain that was healthy all along says nothing about how problems end, however steady
+it was, so it is no control: with it, every problem that healed by itself would earn a credit.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core import windows
+from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.judge import judge, saw_problem
+from grace_assets.core.mission_verdict import BETTER
+from grace_assets.core.schemas import DATE, TABLES
+
+BY_CHANCE = 0.2
+"""So likely may it be, at most, that the problem would have gone without the mission."""
+MIN_DIFFERENCE = 0.25
+"""Of the gap to healthy: a repair that does hardly better than nothing is not credited."""
+MIN_EPISODES = 20
+MAX_SIBLINGS = 20
+"""Domains looked at beside one mission; bounds the cost of a fleet of thousands."""
+EXPERIENCE_DAYS = 28
+"""Days before a mission whose untreated episodes count as experience."""
+
+Experience = dict[tuple[str | None, str], tuple[int, int]]
+"""By domain and metric: episodes that nobody treated, and how many of them passed."""
+
+_SCHEMA = TABLES["mission_controls"].with_date()
+
+
+def with_times(telemetry: pa.Table, missions: pa.Table) -> pa.Table:
+    """Rows of telemetry with started_at, completed_at and onset_at of their missions."""
+    at = pc.index_in(telemetry["mission_id"], missions["mission_id"].combine_chunks())
+    rows, at = telemetry.filter(pc.is_valid(at)), at.drop_null()
+    for name in ("started_at", "completed_at", "onset_at"):
+        rows = rows.append_column(name, missions[name].take(at))
+    return rows
+
+
+def siblings(recovered: pa.Table, series: pa.Table) -> pa.Table:
+    """Mission × sibling domain: placebos at the missions' times, elsewhere.
+
+    Args:
+        recovered: rows of telemetry that recovered, with started_at, completed_at, onset_at.
+        series: distinct source, domain_id, metric that have samples.
+
+    Returns:
+        mission_id (of the placebo), date, domain_id, started_at, completed_at, onset_at, and
+        `mission`, the one it stands beside. A mission's siblings follow it in the order of
+        names, round the circle, so that no domain serves all.
+    """
+    having: dict[tuple[str, str], list[str]] = {}
+    for row in series.sort_by("domain_id").to_pylist():
+        having.setdefault((row["source"], row["metric"]), []).append(row["domain_id"])
+    wanted: dict[tuple[int, str], None] = {}
+    rows = recovered.select(["mission_id", "domain_id", "source", "metric"]).to_pylist()
+    first: dict[str, int] = {}
+    for at, row in enumerate(rows):
+        mission = first.setdefault(row["mission_id"], at)
+        domains = having.get((row["source"], row["metric"]), [])
+        start = domains.index(row["domain_id"]) + 1 if row["domain_id"] in domains else 0
+        others = [d for d in domains[start:] + domains[:start] if d != row["domain_id"]]
+        wanted |= dict.fromkeys((mission, domain) for domain in others[:MAX_SIBLINGS])
+    at = pa.array([mission for mission, _ in wanted], pa.int64())
+    times = recovered.select(["mission_id", DATE, "started_at", "completed_at", "onset_at"]).take(
+        at
+    )
+    names = [f"placebo-{n}" for n in range(len(wanted))]
+    return pa.table(
+        {
+            DATE: times[DATE],
+            "mission_id": pa.array(names, pa.string()),
+            "domain_id": pa.array([domain for _, domain in wanted], pa.string()),
+            "started_at": times["started_at"],
+            "completed_at": times["completed_at"],
+            "onset_at": times["onset_at"],
+            "mission": times["mission_id"],
+        }
+    )
+
+
+def untreated(placebos: pa.Table, real: pa.Table, catalogue: Catalogue) -> pa.Table:
+    """Those placebos whose domain no mission touched from the window before to the one after."""
+    ours = windows.missions_of(placebos)
+    reach = round(catalogue.settle_and_window_max.total_seconds()) * windows.SECOND
+    busy = windows.overlapping(
+        ours.domain, ours.started - reach, ours.completed + reach, windows.missions_of(real)
+    )
+    return placebos.filter(pa.array(busy == 0))
+
+
+def mission_controls(recovered: pa.Table, placebos: pa.Table, telemetry: pa.Table) -> pa.Table:
+    """Rows of `mission_controls`: one per recovered row with at least one control.
+
+    Args:
+        recovered: as for `siblings`.
+        placebos: those left of `siblings`.
+        telemetry: what the judge says of them.
+
+    The placebo p is that of a permutation: were the mission no better than leaving it alone,
+    each of the K + 1 domains with the problem would be the one that recovered best with the same
+    chance, p = (1 + #{controls that did at least as well}) / (K + 1).
+    """
+    affected = telemetry.filter(pa.array(saw_problem(telemetry) & _known(telemetry)))
+    at = pc.index_in(affected["mission_id"], placebos["mission_id"].combine_chunks())
+    beside = placebos["mission"].take(at).to_pylist()
+    groups: dict[tuple[str, str, str], list[tuple[float, bool]]] = {}
+    for mission, row in zip(beside, affected.to_pylist(), strict=True):
+        key = (mission, row["source"], row["metric"])
+        groups.setdefault(key, []).append((row["restoration"], row["verdict"] in BETTER))
+    found = []
+    columns = [DATE, "mission_id", "domain_id", "source", "metric", "restoration"]
+    for row in recovered.select(columns).to_pylist():
+        group = groups.get((row["mission_id"], row["source"], row["metric"]))
+        if not group or row["restoration"] is None:
+            continue
+        restored = np.array([value for value, _ in group])
+        as_well = int((restored >= row["restoration"]).sum())
+        middle = float(np.median(restored))
+        found.append(
+            row
+            | {
+                "controls": len(group),
+                "controls_recovered": sum(better for _, better in group),
+                "control_restoration": middle,
+                "difference": row["restoration"] - middle,
+                "placebo_p": (1 + as_well) / (len(group) + 1),
+            }
+        )
+    return pa.Table.from_pylist(found, schema=_SCHEMA)
+
+
+def _known(telemetry: pa.Table) -> np.ndarray:
+    return telemetry["restoration"].is_valid().to_numpy().astype(bool)
+
+
+def control_rows(
+    recovered: pa.Table,
+    samples: pa.Table,
+    catalogue: Catalogue,
+    now: datetime,
+    real: pa.Table,
+    timezone: str = "UTC",
+) -> pa.Table:
+    """`mission_controls` from samples of all domains, and all missions near (`real`)."""
+    names = ["source", "domain_id", "metric"]
+    series = samples.select(names).group_by(names).aggregate([])
+    placebos = untreated(siblings(recovered, series), real, catalogue)
+    if placebos.num_rows == 0:
+        return _SCHEMA.empty_table()
+    telemetry = judge(placebos, samples, catalogue, now, real, timezone=timezone, acted=False)
+    return mission_controls(recovered, placebos, telemetry)
+
+
+def controlled(controls: pa.Table) -> pa.ChunkedArray:
+    """Which rows of `mission_controls` credit their mission."""
+    surely = pc.less_equal(controls["placebo_p"], BY_CHANCE)
+    return pc.and_(surely, pc.greater_equal(controls["difference"], MIN_DIFFERENCE))
+
+
+def experience(counts: pa.Table, day: str) -> Experience:
+    """Episodes that nobody treated in the days before `day`, and how many of them passed.
+
+    From rows of `placebo_daily`; the domain is None for all domains together.
+    """
+    first = (date.fromisoformat(day) - timedelta(days=EXPERIENCE_DAYS)).isoformat()
+    before = counts.filter(
+        pc.and_(pc.greater_equal(counts[DATE], first), pc.less(counts[DATE], day))
+    )
+    found: Experience = {}
+    grouped = before.group_by(["domain_id", "metric"]).aggregate(
+        [("episodes", "sum"), ("healed", "sum")]
+    )
+    for row in grouped.to_pylist():
+        for domain in (row["domain_id"], None):
+            n, healed = found.get((domain, row["metric"]), (0, 0))
+            found[domain, row["metric"]] = n + row["episodes_sum"], healed + row["healed_sum"]
+    return found
+
+
+def supports(known: Experience, domain: str, metric: str) -> bool:
+    """Whether experience credits a recovery of this metric.
+
+    The domain's own where it has `MIN_EPISODES`, else that of all domains.
+    """
+    for key in ((domain, metric), (None, metric)):
+        n, healed = known.get(key, (0, 0))
+        if n >= MIN_EPISODES:
+            return healed <= BY_CHANCE * n
+    return False
