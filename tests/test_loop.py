@@ -13,7 +13,7 @@ from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.resources import StoreResource
-from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG, holds_sensor
 from grace_assets.settings import Settings
 from tests.conftest import encode, event
 
@@ -297,3 +297,111 @@ def test_a_changed_brief_after_delivery_is_a_new_revision_and_goes_out_once(tmp_
         ("slack", 1, "written"),
         ("slack", 2, "written"),
     ]
+
+
+def minutes(domain: str, bad: list[tuple[str, str]], days: int = 30) -> pa.Table:
+    """A latency sample every two minutes from 2026-02-14 on, high in the stretches named."""
+    start = datetime(2026, 2, 14, tzinfo=UTC)
+    spans = [tuple(datetime.fromisoformat(f"{t}+00:00") for t in span) for span in bad]
+    rows = []
+    for minute in range(0, days * 1440, 2):
+        at = start + timedelta(minutes=minute)
+        high = any(since <= at < until for since, until in spans)
+        value = (520.0 if high else 280.0) + (minute * 7919 % 13) - 6
+        rows.append(("rag_kpis", domain, "latency_ms", at, value))
+    columns = list(zip(*rows, strict=True))
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+FAULT = ("2026-03-01T07:20:00", "2026-03-01T08:20:00")
+NEVER = {DELIVER_TAG: "never"}
+
+
+def stages(loop: Loop) -> list[tuple]:
+    return [(r["stage"], r["verdict"], r["held"]) for r in loop.table("mission_verdicts")]
+
+
+def test_a_relapse_a_day_later_is_found_by_the_sensor_and_told_on_its_own_day(tmp_path):
+    back = ("2026-03-02T07:20:00", "2026-03-02T10:00:00")
+    soon, later = "2026-03-01T12:00:00+00:00", "2026-03-02T12:00:00+00:00"
+    loop = Loop(tmp_path, soon)
+    loop.take(missions()[0])
+    loop.take_samples(minutes("payments", [FAULT, back]))
+    loop.run(DAYS[0], **NEVER)
+    assert stages(loop) == [("first", "effective", None)]
+    with loop.store.landing() as landing:
+        seen, _ = landing.changed_days(0)
+        assert landing.due("hold", loop.store.now()) == {}
+
+    loop = Loop(tmp_path, later)
+    tick = holds_sensor(dg.build_sensor_context(resources={"store": loop.store}))
+    assert [r.partition_key for r in tick.run_requests] == [DAYS[0]]
+    job = build_definitions(Settings.from_env({}), loop.store).resolve_job_def("holds_job")
+    assert job.execute_in_process(partition_key=DAYS[0]).success
+    assert stages(loop) == [("first", "effective", None), ("hold_24h", "no_effect", False)]
+    (counts,) = loop.table("hold_daily")
+    assert (counts["held_24h"], counts["relapsed_24h"]) == (0, 1)
+    with loop.store.landing() as landing:
+        assert list(landing.changed_days(seen)[1]) == [DAYS[1]]
+        (due,) = landing.due("hold", datetime(2026, 4, 1, tzinfo=UTC)).values()
+    assert due.isoformat() > "2026-03-08T08:20"
+    again = holds_sensor(dg.build_sensor_context(resources={"store": loop.store}))
+    assert not again.run_requests
+
+    loop.run(DAYS[1], **NEVER)
+    (problem,) = loop.table("problems")
+    assert (problem["type"], problem["date"]) == ("did_not_hold", DAYS[1])
+    assert problem["description"] == "1 of 1 repair no longer held after 24 h (latency)"
+    assert "pay-0-8" in problem["evidence"]
+
+
+def test_corrected_samples_restate_the_verdict_and_keep_what_was_said(tmp_path):
+    loop = Loop(tmp_path)
+    loop.take(missions()[0])
+    loop.take_samples(minutes("payments", [FAULT]))
+    loop.run(DAYS[0], **NEVER)
+    before = loop.table("mission_verdicts")
+    assert before[0]["verdict"] == "effective"
+    # It had not recovered after all: the samples after the mission are corrected.
+    loop.take_samples(minutes("payments", [(FAULT[0], "2026-03-01T11:00:00")]))
+    loop.run(DAYS[0], **NEVER)
+    after = loop.table("mission_verdicts")
+    assert after[: len(before)] == before
+    assert (after[-1]["stage"], after[-1]["verdict"]) == ("restated", "no_effect")
+    (brief,) = loop.table("status_briefs")
+    assert "Restated" in brief["markdown"]
+    assert "was effective" in brief["markdown"]
+
+
+def test_siblings_that_were_left_alone_credit_the_mission(tmp_path):
+    loop = Loop(tmp_path)
+    loop.take(missions()[0])
+    loop.take_samples(minutes("payments", [FAULT]))
+    for n in range(4):
+        loop.take_samples(minutes(f"shop-{n}", [(FAULT[0], "2026-03-02T01:00:00")]))
+    loop.run(DAYS[0], **NEVER)
+    (outcome,) = loop.table("mission_outcomes")
+    assert (outcome["verdict"], outcome["attribution"]) == ("effective", "controlled")
+    assert "I restored the payments domain" in outcome["narrative"]
+    (controls,) = loop.table("mission_controls")
+    assert (controls["controls"], controls["controls_recovered"]) == (4, 0)
+
+
+def test_the_check_fails_when_the_judge_would_call_untouched_hours_a_success(tmp_path):
+    loop = Loop(tmp_path)
+    # A metric that breaks and mends itself twice a day, just before a placebo ends.
+    bad = [
+        (f"2026-03-{day:02}T{hour:02}:20:00", f"2026-03-{day:02}T{hour + 1:02}:08:00")
+        for day in range(1, 6)
+        for hour in (3, 15)
+    ]
+    loop.take_samples(minutes("payments", bad))
+    job = build_definitions(Settings.from_env({}), loop.store).resolve_job_def("missions_job")
+    ends = {RANGE_START_TAG: DAYS[0], RANGE_END_TAG: DAYS[4]}
+    result = job.execute_in_process(tags=ends)
+    checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
+    failed = checks["false_success_rate_within_limit"]
+    assert not failed.passed
+    assert "latency_ms: 10 of 120 (8.3 %)" in failed.metadata["sample"].value
+    assert result.success
