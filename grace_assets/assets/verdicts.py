@@ -61,7 +61,7 @@ def looks_at(
     import pyarrow.compute as pc
 
     from grace_assets.core.events import to_table
-    from grace_assets.core.holds import STAGES, due, look_again
+    from grace_assets.core.holds import RATE_DAYS, STAGES, due, look_again
 
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     found = [lake.read("mission_verdicts", [])]
@@ -74,7 +74,7 @@ def looks_at(
             missions = lake.read("mission_events", days)
             telemetry = lake.read("mission_telemetry", days)
             # From the landing: whether later days have been made already must not matter.
-            others = to_table(landing.events(days_around(days, 15, LOOK_DAYS)))
+            others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS)))
         order = pc.index_in(recovered["mission_id"], missions["mission_id"].combine_chunks())
         recovered, order = recovered.filter(pc.is_valid(order)), order.drop_null()
         events = missions.take(order)

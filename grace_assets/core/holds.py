@@ -2,8 +2,9 @@
 
 Belongs here: when a mission is due for another look, what that look says, and the counts that
 hold rates are made of. A recovery of a mission is gone where the metrics that had recovered show
-the problem again at the same clock time, or where the same domain needed another mission for the
-same trigger metric in between. History is only ever appended to (`verdicts`).
+the problem again at the same clock time, or where the domain needed another mission for the same
+trigger metric in between though it rarely does. Where it often does, nobody can say whether a
+healthy metric is still the first mission's doing. History is only ever appended to (`verdicts`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ from grace_assets.core.judge import METHOD_VERSION, judge, reason_lists
 from grace_assets.core.mission_verdict import BETTER, texts
 from grace_assets.core.outcomes import summarise
 from grace_assets.core.schemas import DATE, TABLES
+
+RATE_DAYS = 28
+"""Days before a mission from which the usual number of its kind is taken."""
+UNLIKELY = 0.05
+"""A next mission for the same trigger is a relapse where chance brings one this rarely."""
 
 _SCHEMA = TABLES["mission_verdicts"].with_date()
 _ROW_KEY = ("mission_id", "source", "metric")
@@ -88,13 +94,18 @@ def look_again(
     summary = summarise(missions, later, None, now, catalogue)
     verdict, first = texts(summary["verdict"]), texts(outcomes["verdict"])
     worse, relapsed = _relapsed(missions, later)
-    again = _same_problem(missions, others, stage)
+    again, unlikely = _same_problem(missions, others, stage)
     busy = _busy(missions, others, stage, catalogue)
     partly = (verdict == "partial") & (first == "effective")
     lost = np.isin(verdict, ("no_effect", "worse")) | partly | worse
-    held = np.select([again, busy, lost, np.isin(verdict, BETTER)], [0, -1, 0, 1], -1)
+    told = [unlikely, busy, lost, again, np.isin(verdict, BETTER)]
+    held = np.select(told, [0, -1, 0, -1, 1], -1)
     flags = {f"relapsed:{name}": flag & (held == 0) for name, flag in relapsed.items()}
-    flags |= {"same_problem_again": again, "overlapping_mission": busy & ~again}
+    flags |= {
+        "same_problem_again": unlikely,
+        "repaired_again_since": again & (held < 0),
+        "overlapping_mission": busy & ~unlikely,
+    }
     columns = {
         DATE: missions[DATE],
         "mission_id": missions["mission_id"],
@@ -127,8 +138,11 @@ def _relapsed(missions: pa.Table, later: pa.Table) -> tuple[np.ndarray, dict[str
     return has(verdict == "worse"), {name: has(lost & (metric == name)) for name in names}
 
 
-def _same_problem(missions: pa.Table, others: pa.Table, stage: Stage) -> np.ndarray:
-    """Whether the domain's same trigger metric called for another mission before the look.
+def _same_problem(
+    missions: pa.Table, others: pa.Table, stage: Stage
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether the domain's same trigger metric called for another mission before the look, and
+    whether that is unlikely for a domain as busy as this one (Poisson, `RATE_DAYS` before).
 
     A mission that carries out a follow-up was asked for; it is no sign of a relapse.
     """
@@ -144,18 +158,25 @@ def _same_problem(missions: pa.Table, others: pa.Table, stage: Stage) -> np.ndar
             starts.setdefault((domain, metric), []).append(start)
     ordered = {key: np.sort(values) for key, values in starts.items()}
     none = np.empty(0, np.int64)
-    end = windows.microseconds(missions["completed_at"])
-    until = end + round(stage.delay.total_seconds()) * windows.SECOND
     keys = zip(missions["domain_id"].to_pylist(), _trigger_metric(missions), strict=True)
-    return np.array(
-        [
-            np.searchsorted(found, last, "right") > np.searchsorted(found, first, "right")
-            for found, first, last in zip(
-                (ordered.get(key, none) for key in keys), end, until, strict=True
-            )
-        ],
-        bool,
-    )
+    found = [ordered.get(key, none) for key in keys]
+    began = windows.microseconds(missions["started_at"])
+    ended = windows.microseconds(missions["completed_at"])
+    delay = round(stage.delay.total_seconds()) * windows.SECOND
+
+    def between(low: np.ndarray, high: np.ndarray, side: str) -> np.ndarray:
+        return np.array(
+            [
+                np.searchsorted(times, until, side) - np.searchsorted(times, since, side)
+                for times, since, until in zip(found, low, high, strict=True)
+            ],
+            np.int64,
+        )
+
+    again = between(ended, ended + delay, "right") > 0
+    usual = between(began - RATE_DAYS * windows.DAY, began, "left") / RATE_DAYS
+    by_chance = -np.expm1(-usual * delay / windows.DAY)
+    return again, again & (by_chance < UNLIKELY)
 
 
 def _busy(missions: pa.Table, others: pa.Table, stage: Stage, catalogue: Catalogue) -> np.ndarray:

@@ -243,8 +243,11 @@ def _did_not_hold(looks: Iterable[Look], days: set[str]) -> Iterator[_Problem]:
         repairs = "repair" if len(group) == 1 else "repairs"
         description = f"{len(gone)} of {len(group)} {repairs} no longer held after {after}"
         metrics = sorted({c.split(":", 1)[1] for x in gone for c in x.reason_codes if ":" in c})
-        if metrics:
-            description += f" ({', '.join(spoken(metric) for metric in metrics[:MAX_METRICS])})"
+        why = [spoken(metric) for metric in metrics[:MAX_METRICS]]
+        if any("same_problem_again" in look.reason_codes for look in gone):
+            why.append("the same trigger again")
+        if why:
+            description += f" ({', '.join(why)})"
         ids = [look.mission_id for look in gone]
         more = [f"… and {len(ids) - MAX_MISSION_IDS} more"] if len(ids) > MAX_MISSION_IDS else []
         codes = sorted({f"reason={code}" for look in gone for code in look.reason_codes})

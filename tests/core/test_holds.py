@@ -88,6 +88,18 @@ def test_the_same_trigger_again_in_between_is_a_relapse_but_not_for_another_or_a
         assert look(world(), 0, again | harmless)["held"] is True, harmless
 
 
+def test_in_a_busy_domain_the_next_mission_is_no_relapse_but_nobody_can_tell_what_held():
+    again = {"mission_id": "n", "started_at": START + 5 * timedelta(hours=1), "trigger": TRIGGER}
+    usual = [
+        again | {"mission_id": f"u{n}", "started_at": START - n * DAY + DAY / 3}
+        for n in range(1, 15)
+    ]
+    found = look(world(), 0, again, *usual)
+    assert (found["held"], found["reason_codes"]) == (None, ["repaired_again_since"])
+    assert look(world(), 0, *usual)["held"] is True
+    assert look(world(BACK), 0, again, *usual)["held"] is False
+
+
 def test_a_look_that_falls_into_another_mission_tells_nothing():
     busy = {"mission_id": "n", "started_at": START + DAY + 5 * MINUTE}
     found = look(world(BACK), 0, busy)
