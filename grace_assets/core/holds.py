@@ -3,8 +3,8 @@
 Belongs here: when a mission is due for another look, what that look says, and the counts that
 hold rates are made of. A recovery of a mission is gone where the metrics that had recovered show
 the problem again at the same clock time, or where the domain needed another mission for the same
-trigger metric in between though it rarely does. Where it often does, nobody can say whether a
-healthy metric is still the first mission's doing. History is only ever appended to (`verdicts`).
+trigger metric in between though it rarely does. Where it often does, nobody can say whose doing
+the later state is. History is only ever appended to (`verdicts`).
 """
 
 from __future__ import annotations
@@ -98,12 +98,14 @@ def look_again(
     busy = _busy(missions, others, stage, catalogue)
     partly = (verdict == "partial") & (first == "effective")
     lost = np.isin(verdict, ("no_effect", "worse")) | partly | worse
-    told = [unlikely, busy, lost, again, np.isin(verdict, BETTER)]
-    held = np.select(told, [0, -1, 0, -1, 1], -1)
+    # What is healthy or not after another repair says nothing of this one, in either direction:
+    # to count relapses there and not recoveries would make every busy domain look hopeless.
+    told = [unlikely, busy | again, lost, np.isin(verdict, BETTER)]
+    held = np.select(told, [0, -1, 0, 1], -1)
     flags = {f"relapsed:{name}": flag & (held == 0) for name, flag in relapsed.items()}
     flags |= {
         "same_problem_again": unlikely,
-        "repaired_again_since": again & (held < 0),
+        "repaired_again_since": again & ~unlikely,
         "overlapping_mission": busy & ~unlikely,
     }
     columns = {
