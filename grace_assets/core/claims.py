@@ -112,7 +112,8 @@ def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> 
     actions = [narrative.action_phrase(action or "") for action in mission["actions"] or ()]
     values = [trigger.get("observed"), trigger.get("threshold")]
     for row in told.shown:
-        values += [row["pre"], row["post"], row["healthy"], row["improvement_percent"]]
+        values += [row["pre"], row["post"], row["healthy"], row["problem_level"]]
+        values.append(row["improvement_percent"])
     if any(0 < abs(row["improvement_percent"] or 0) < 0.05 for row in told.shown):
         values.append(0.1)  # "under 0.1 %"
     values += [len(told.hidden), told.hidden_worse]

@@ -164,6 +164,7 @@ def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.
     return {
         **measured,
         **{name: np.where(shown, column, np.nan) for name, column in restored.items()},
+        "problem_level": np.where(shown, readings.unscale(readings.before.centre), np.nan),
         "healthy": healthy.shown,
         "healthy_kind": healthy.kind,
         "n_pre": readings.n_pre,

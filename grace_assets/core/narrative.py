@@ -21,6 +21,8 @@ from grace_assets.core import wording
 MAX_ACTIONS = 4
 MAX_METRICS = 3
 QUOTE_LIMIT = 200
+LEVEL_DIFFERS = 0.05
+"""The window before may hold more than the problem; by so much, its median is not told."""
 
 Row = dict[str, Any]
 
@@ -33,6 +35,7 @@ _TELEMETRY_COLUMNS = (
     "pre",
     "post",
     "healthy",
+    "problem_level",
     "percent_change",
     "improvement_percent",
     "improved",
@@ -225,6 +228,13 @@ def metric_sentence(row: Row, *, pending: bool = False) -> str:
     if pre is None:
         return f"{name} was {wording.measure(post, unit)} afterwards; I had no reading from before."
     before, after = wording.measure(pre, unit), wording.measure(post, unit)
+    level = row["problem_level"]
+    if level is not None and abs(level - pre) > LEVEL_DIFFERS * abs(pre):
+        verb = "fell" if post < level else "rose"
+        caveat = _caveat(row, unit)
+        remark = f" ({caveat})" if caveat else ""
+        lasted = wording.measure(level, unit)
+        return f"{name} was {lasted} while the problem lasted, then {verb} to {after}{remark}."
     if before == after:
         return f"{name} stayed at {before}."
     verb = "fell" if post < pre else "rose"

@@ -137,6 +137,7 @@ _SCHEMAS = (
             Column("post", "float", "Median of the window after it completed and settled."),
             Column("healthy", "float", "The healthy level the verdict compares with."),
             Column("healthy_kind", "string", "reference, target or threshold."),
+            Column("problem_level", "float", "Level while the problem lasted; null without one."),
             Column("delta", "float", "post − pre."),
             Column("percent_change", "float", "100 · delta / |pre|; null where pre = 0."),
             Column("improvement_percent", "float", "Percent change, positive is better."),

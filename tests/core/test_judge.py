@@ -271,6 +271,8 @@ def test_the_record_of_an_incident_is_judged_by_the_incident():
     assert repair["verdict"] == "no_sustained_problem"
     told = row(series, onset_at=START, **incident)
     assert (told["pre"], told["post"], told["verdict"]) == (280, 280, "effective")
+    assert told["problem_level"] == pytest.approx(520)
+    assert repair["problem_level"] is None
 
 
 def test_reference_days_have_the_same_clock_time_when_clocks_change():

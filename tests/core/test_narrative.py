@@ -175,6 +175,11 @@ def test_many_and_long_actions_are_cut_and_counted():
             "Latency fell from 4.2 % to 0.41 % (46 % better).",
         ),
         ({"pre": -5.0, "post": -1.5, "unit": "°C"}, "Latency rose from −5 °C to −1.5 °C"),
+        (
+            {"pre": 290.0, "problem_level": 520.0, "improvement_percent": 3.4},
+            "Latency was 520 ms while the problem lasted, then fell to 280 ms.",
+        ),
+        ({"problem_level": 530.0}, "Latency fell from 520 ms to 280 ms (46 % better)."),
     ],
 )
 def test_a_metric_reads_as_it_was_measured(fields, sentence):
