@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from grace_assets import sample_fleet
 from grace_assets.sample_series import MINUTE, Episode, Fault, Metric, series
 
 HISTORY_DAYS = 14
@@ -104,23 +105,36 @@ def generate(
     rng = np.random.default_rng(seed)
     missions: list[dict[str, Any]] = []
     tables = []
-    for domain in DOMAINS:
-        episodes = [
-            episode
-            for episode in _episodes(domain, start, days, rng)
-            if episode.event["completed_at"] <= until
-        ]
-        if domain.name == "search":
-            episodes.append(_still_open(until))
-        first = start - timedelta(days=HISTORY_DAYS)
+    first = start - timedelta(days=HISTORY_DAYS)
+    for domain, episodes in _stories(start, days, until, rng):
         for metric in domain.metrics:
             rows = series(domain.name, metric, first, until, episodes, rng)
             _observe(episodes, metric, rows)
             tables.append(rows)
-        missions += [_encode(episode.event) for episode in episodes]
+        missions += [_encode(episode.event) for episode in episodes if episode.event]
     missions.sort(key=lambda event: (event["completed_at"], event["mission_id"]))
     order = [(name, "ascending") for name in ("source", "domain_id", "metric", "timestamp")]
     return Sample(missions, pa.concat_tables(tables).sort_by(order))
+
+
+def _stories(
+    start: datetime, days: int, until: datetime, rng: np.random.Generator
+) -> Iterator[tuple[Domain, list[Episode]]]:
+    """Every domain with what befalls it; missions that end after `until` are not told yet."""
+
+    def told(episode: Episode) -> bool:
+        return episode.event is None or episode.event["completed_at"] <= until
+
+    for domain in DOMAINS:
+        episodes = list(filter(told, _episodes(domain, start, days, rng)))
+        if domain.name == "search":
+            episodes.append(_still_open(until))
+        yield domain, episodes
+    fleet: dict[str, list[Episode]] = {sample_fleet.name(c): [] for c in sample_fleet.CITIES}
+    for shop, episode in sample_fleet.incidents(start, days, rng):
+        fleet[shop].append(episode)
+    for shop, episodes in fleet.items():
+        yield Domain(shop, 0, (sample_fleet.LATENCY,)), list(filter(told, episodes))
 
 
 def write(sample: Sample, folder: Path) -> tuple[Path, Path]:
@@ -266,10 +280,10 @@ def _observe(episodes: list[Episode], metric: Metric, rows: pa.Table) -> None:
     """Let each trigger on `metric` have observed what the series shows at its detection."""
     stamps = rows["timestamp"].to_numpy()
     values = rows["value"].to_numpy()
-    for episode in episodes:
-        trigger = episode.event["trigger"]
+    for event in (episode.event for episode in episodes if episode.event):
+        trigger = event["trigger"]
         if trigger["metric"] == metric.name:
-            detected = np.datetime64(episode.event["detected_at"].replace(tzinfo=None))
+            detected = np.datetime64(event["detected_at"].replace(tzinfo=None))
             trigger["observed"] = round(float(values[np.searchsorted(stamps, detected)]), 1)
 
 

@@ -41,7 +41,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Episode:
-    event: dict[str, Any]
+    """A fault, and the mission against it unless it was left alone."""
+
+    event: dict[str, Any] | None
     fault: Fault | None
     gap: tuple[datetime, datetime] | None
 

@@ -33,7 +33,7 @@ MAX_SIBLINGS = 20
 EXPERIENCE_DAYS = 28
 """Days before a mission whose untreated episodes count as experience."""
 
-Experience = dict[tuple[str | None, str], tuple[int, int]]
+Experience = dict[tuple[str, str], tuple[int, int]]
 """By domain and metric: episodes that nobody treated, and how many of them passed."""
 
 _SCHEMA = TABLES["mission_controls"].with_date()
@@ -172,30 +172,26 @@ def controlled(controls: pa.Table) -> pa.ChunkedArray:
 def experience(counts: pa.Table, day: str) -> Experience:
     """Episodes that nobody treated in the days before `day`, and how many of them passed.
 
-    From rows of `placebo_daily`; the domain is None for all domains together.
+    From rows of `placebo_daily`.
     """
     first = (date.fromisoformat(day) - timedelta(days=EXPERIENCE_DAYS)).isoformat()
     before = counts.filter(
         pc.and_(pc.greater_equal(counts[DATE], first), pc.less(counts[DATE], day))
     )
-    found: Experience = {}
     grouped = before.group_by(["domain_id", "metric"]).aggregate(
         [("episodes", "sum"), ("healed", "sum")]
     )
-    for row in grouped.to_pylist():
-        for domain in (row["domain_id"], None):
-            n, healed = found.get((domain, row["metric"]), (0, 0))
-            found[domain, row["metric"]] = n + row["episodes_sum"], healed + row["healed_sum"]
-    return found
+    return {
+        (row["domain_id"], row["metric"]): (row["episodes_sum"], row["healed_sum"])
+        for row in grouped.to_pylist()
+    }
 
 
 def supports(known: Experience, domain: str, metric: str) -> bool:
-    """Whether experience credits a recovery of this metric.
+    """Whether experience of this domain credits a recovery of this metric.
 
-    The domain's own where it has `MIN_EPISODES`, else that of all domains.
+    Other domains' problems do not count: they may be of another kind, and those that came
+    together were one.
     """
-    for key in ((domain, metric), (None, metric)):
-        n, healed = known.get(key, (0, 0))
-        if n >= MIN_EPISODES:
-            return healed <= BY_CHANCE * n
-    return False
+    episodes, healed = known.get((domain, metric), (0, 0))
+    return episodes >= MIN_EPISODES and healed <= BY_CHANCE * episodes
