@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.special import ndtri
 
 from grace_assets.core.catalogue import Catalogue, parse_catalogue
 from grace_assets.core.judge import judge
@@ -84,15 +86,26 @@ def ar1(shape: tuple[int, ...], phi: float, rng: np.random.Generator) -> np.ndar
     return noise
 
 
-def alarm(count: int, phi: float, rng: np.random.Generator, lead: int = 3) -> np.ndarray:
+def alarm(
+    count: int,
+    phi: float,
+    rng: np.random.Generator,
+    lead: int = 3,
+    minutes: np.ndarray = MINUTES,
+) -> np.ndarray:
     """Noise in which three samples in a row above p97.5 raised an alarm `lead` minutes before."""
+    if phi == 0:  # three independent ones in a row are too rare to wait for
+        noise = rng.standard_normal((count, len(minutes)))
+        tail = ndtri(rng.uniform(0.975, 1.0, (count, 3)))
+        noise[:, (minutes >= -lead - 2) & (minutes <= -lead)] = tail
+        return noise
     long = ar1((count, 20_000), phi, rng)
     high = long > 1.96
     three = high[:, 2:] & high[:, 1:-1] & high[:, :-2]
     three[:, :200], three[:, -200:] = False, False
     assert three.any(axis=1).all()
     at = three.argmax(axis=1) + 2 + lead
-    return np.take_along_axis(long, at[:, None] + MINUTES, axis=1)
+    return np.take_along_axis(long, at[:, None] + minutes, axis=1)
 
 
 def simulate(
@@ -104,29 +117,38 @@ def simulate(
     onset: int = -28,
     season: Callable[[np.ndarray], np.ndarray] = np.ones_like,
     tripped: bool = False,
+    tails: int | None = None,
+    minutes: np.ndarray = MINUTES,
     seed: int = 1,
 ) -> np.ndarray:
     """Values (missions, 15 days, minutes): healthy days, then the day of the mission.
 
     `before` multiplies the level from `onset` (minutes) to the end of the mission, `after` from
-    there on.
+    there on. `tails` are the degrees of freedom of Student noise on top of the AR(1) one.
     """
     rng = np.random.default_rng(seed)
-    noise = ar1((count, 15, len(MINUTES)), phi, rng)
+    noise = ar1((count, 15, len(minutes)), phi, rng)
     if tripped:
-        noise[:, -1] = alarm(count, phi, rng)
-    level = np.where(onset > MINUTES, 1.0, np.where(MINUTES < DURATION, before, after))
-    values = HEALTHY * season(MINUTES) * np.exp(NOISE * noise)
+        noise[:, -1] = alarm(count, phi, rng, minutes=minutes)
+    if tails:
+        noise = 0.7 * noise + 0.5 * rng.standard_t(tails, noise.shape)
+    level = np.where(onset > minutes, 1.0, np.where(minutes < DURATION, before, after))
+    values = HEALTHY * season(minutes) * np.exp(NOISE * noise)
     values[:, -1] *= level
     return values
 
 
-def judged(values: np.ndarray, rules: str = LATENCY, **mission: object) -> pa.Table:
-    """The judge's rows for simulated values, one mission a domain, in their order."""
+def judged(
+    values: np.ndarray, rules: str = LATENCY, minutes: np.ndarray = MINUTES, **mission: object
+) -> pa.Table:
+    """The judge's rows for simulated values, one mission a domain, in their order.
+
+    NaN is a sample that never came.
+    """
     count, days, width = values.shape
     metric = next(iter(catalogue(rules).rules))[0]
     start = int(START.timestamp()) // 60
-    minute = start + MINUTES[None, :] + (np.arange(days) - days + 1)[:, None] * 1440
+    minute = start + minutes[None, :] + (np.arange(days) - days + 1)[:, None] * 1440
     stamps = np.tile(minute.ravel() * 60_000_000, count)
     names = [f"d{i:04}" for i in range(count)]
     table = pa.table(
@@ -141,7 +163,7 @@ def judged(values: np.ndarray, rules: str = LATENCY, **mission: object) -> pa.Ta
         }
     )
     rows = missions(*({"mission_id": n, "domain_id": n, **mission} for n in names))
-    return judge(rows, table, catalogue(rules), LATER)
+    return judge(rows, table.filter(pc.is_finite(table["value"])), catalogue(rules), LATER)
 
 
 def shares(table: pa.Table) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""Commands that measure: the judge against simulated truths, and how long it takes."""
