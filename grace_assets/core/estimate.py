@@ -21,9 +21,9 @@ MIN_REFERENCE = 5
 MIN_SHORT_SAMPLES = 5
 """A problem younger than the window is judged by what is left of it, from so many samples on."""
 Z_PROBLEM = 2.33
-Z_SHORT_PROBLEM = 3.5
+Z_SHORT_PROBLEM = 4.0
 """Stricter: the samples just before a mission are those that raised the alarm."""
-Z_BEGUN = 3.5
+Z_BEGUN = 4.0
 """So sure must a step within the window before a mission be: some 25 places are tried."""
 Z_SAME = 1.64
 Z_RESTORED = 1.64
@@ -38,8 +38,8 @@ OUTLIER = 5
 
 FEW_DAYS = 1.0
 """How far below the truth a deviation over few days may lie by chance, times √(days − 1)."""
-OWN_NOISE = 0.8
-"""A window's own deviation scatters by a quarter around the true one; more is more noise."""
+OWN_NOISE = 0.88
+"""A window's own deviation scatters by an eighth around the true one; more is more noise."""
 
 _MEAN_ABS_TO_SD = np.sqrt(np.pi / 2)
 
@@ -67,12 +67,13 @@ class Sureness:
         return by_levels | (stepped & (change > sure_beyond(self.confirmed, freedom) * se))
 
 
-Z_IMPROVED = Sureness(blind=2.5, alone=2.8, step=3.1, confirmed=2.0)
+Z_IMPROVED = Sureness(blind=2.5, alone=2.8, step=3.1, confirmed=1.9)
 """Fewer than 1 % of useless repairs on a persistent fault pass (`make judge-exam`)."""
 Z_WORSE = Sureness(blind=1.64, alone=1.64, step=2.8, confirmed=1.0)
 """Lower on purpose: a false alarm about harm costs less than a missed one."""
-Z_BROKE = Z_IMPROVED
-"""What was healthy before: nothing had been wrong, so nothing is believed lightly."""
+Z_BROKE = Sureness(blind=2.0, alone=2.0, step=2.8, confirmed=1.2)
+Z_UNHEALTHY = 0.6
+"""The same where nothing had been wrong before: a surer change, to a level not quite ordinary."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ class Level:
 class Noise:
     """What is ordinary: healthy level before and after, and how the metric wanders around it.
 
-    `sd` and `r` (lag-1 autocorrelation) are of single samples; `level_sd` is of whole windows
+    `sd` and `r` (lag-1 autocorrelation) are of single samples, `persistence` is the r of the
+    AR(1) noise whose levels wander as much as these do; `level_sd` is of whole windows
     between days, `change_sd` of the change from a window before to one after on the same day,
     and `change` is what of that change is the season's. `freedom` are the degrees of freedom
     that `sd` and `r` rest on.
@@ -103,6 +105,7 @@ class Noise:
     after: np.ndarray
     sd: np.ndarray
     r: np.ndarray
+    persistence: np.ndarray
     level_sd: np.ndarray
     days: np.ndarray
     freedom: np.ndarray
@@ -154,18 +157,20 @@ def reference_noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray)
     wander = centres - healthy[..., None]
     nothing = np.zeros(len(matrix))
     samples = np.isfinite(deviation).sum(axis=(1, 2, 3))
-    r = _lag_one(deviation, sd)
+    r = _lagged(deviation, sd, 1)
     # Autocorrelation is underestimated, by about so much (Kendall 1954).
     r = np.clip(r + (1 + 4 * r) / np.maximum(samples, 1), 0, 0.99)
+    persistence = _persistence(r, _lagged(deviation, sd, 2), samples)
     samples = samples / np.maximum(2 * days, 1)
     return Noise(
         before=healthy[:, 0],
         after=healthy[:, 1],
         sd=sd,
         r=r,
+        persistence=persistence,
         level_sd=small_sample(days) * spread(wander.reshape(len(wander), -1)),
         days=days,
-        freedom=np.isfinite(centres).sum(axis=(1, 2)) * effective_n(samples, r),
+        freedom=np.isfinite(centres).sum(axis=(1, 2)) * effective_n(samples, persistence),
         change=nothing,
         change_sd=nothing,
     )
@@ -186,14 +191,14 @@ def own_noise(matrix: np.ndarray, centres: np.ndarray, count: np.ndarray) -> Noi
     flat = deviation.reshape(len(matrix), -1)
     sd = spread(flat, nan_median(np.abs(flat)))
     n = np.maximum(count.mean(axis=-1), 2)
-    r = _lag_one(deviation[:, :, None], sd)
+    r = _lagged(deviation[:, :, None], sd, 1)
     r = np.clip(r + (1 + 4 * r) / n, 0, 0.99)
     hidden = 1 / effective_n(n, r)
     sd = sd / np.sqrt(np.maximum(1 - hidden, 0.1))
     nothing = np.zeros(len(matrix))
     unknown = np.full(len(matrix), np.nan)
     freedom = 2 * effective_n(n, r)
-    return Noise(unknown, unknown, sd, r, nothing, nothing, freedom, nothing, nothing)
+    return Noise(unknown, unknown, sd, r, r, nothing, nothing, freedom, nothing, nothing)
 
 
 def estimate(
@@ -209,6 +214,7 @@ def estimate(
     usual: np.ndarray,
     apart: np.ndarray,
     steps: np.ndarray,
+    louder: np.ndarray,
     z_restored: float,
 ) -> Estimate:
     """Answer the three questions.
@@ -223,23 +229,31 @@ def estimate(
         young: the problem began in the later half of the window before.
         usual: samples of an ordinary window; `apart` such samples lie between the two.
         steps: (2, rows) how sure a step between them was: towards better, towards worse.
+        louder: how many times noisier the metric is in its problem than on ordinary days.
         z_restored: how far beyond healthy still is healthy.
     """
-    sd = np.fmax(noise.sd, OWN_NOISE * np.fmax(before.sd, after.sd))
-    se_before = standard_error(np.fmax(noise.sd, before.sd), before.n, noise.r)
-    se_after = standard_error(np.fmax(noise.sd, after.sd), after.n, noise.r)
+    # A series that never moves has no noise but its own.
+    known = noise.sd > 0
+    own = np.where(known, OWN_NOISE, 1.0)
+    se_before, se_after = (
+        standard_error(np.fmax(noise.sd, own * level.sd), level.n, noise.persistence)
+        for level in (before, after)
+    )
+    sd = np.fmax(noise.sd * louder, own * np.fmax(before.sd, after.sd))
+    steps = np.where(known, steps, np.nan)
     level_after = np.maximum(se_after, noise.level_sd)
     sureness = np.where(young, Z_SHORT_PROBLEM, Z_PROBLEM)
     sure_gap = gap_before - sureness * np.maximum(se_before, noise.level_sd)
     problem = sure_gap > smallest_problem
-    larger = wander(noise, usual, apart)
-    se_gain = change_error(sd, before.n, after.n, noise.r, apart) * larger
-    # Steps were weighed by the noise of the reference days.
-    larger *= np.divide(sd, noise.sd, out=np.ones(len(sd)), where=noise.sd > 0)
+    # Steps were weighed by the noise of the reference days, and as AR(1).
+    modelled = change_error(noise.sd, before.n, after.n, noise.r, apart)
+    se_gain = change_error(sd, before.n, after.n, noise.persistence, apart)
+    se_gain *= wander(noise, usual, apart)
+    larger = np.divide(se_gain, modelled, out=np.ones(len(sd)), where=modelled > 0)
     better = Z_IMPROVED.reached(gain, se_gain, steps[0] / larger, noise.freedom)
     harmed = Z_WORSE.reached(-gain, se_gain, steps[1] / larger, noise.freedom)
     broke = Z_BROKE.reached(-gain, se_gain, steps[1] / larger, noise.freedom) & (
-        gap_after - Z_PROBLEM * level_after > smallest
+        gap_after - Z_UNHEALTHY * level_after > smallest
     )
     tolerance = np.maximum(smallest, z_restored * level_after)
     margin = np.maximum(smallest, SAME * gap_before)
@@ -268,7 +282,7 @@ def wander(noise: Noise, usual: np.ndarray, apart: np.ndarray) -> np.ndarray:
     Real series wander in more ways than AR(1). The deviation over few days is itself uncertain:
     about its lower decile counts, lest chance inflate what the model explains well.
     """
-    explained = change_error(noise.sd, usual, usual, noise.r, apart)
+    explained = change_error(noise.sd, usual, usual, noise.persistence, apart)
     least = 1 / (1 + FEW_DAYS / np.sqrt(np.maximum(noise.days - 1, 1)))
     ratio = np.divide(
         least * noise.change_sd,
@@ -323,11 +337,35 @@ def nan_mean(matrix: np.ndarray, empty: float = 0.0) -> np.ndarray:
     return np.where(count > 0, np.nansum(matrix, axis=-1) / np.maximum(count, 1), empty)
 
 
-def _lag_one(deviation: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Lag-1 autocorrelation, 0 to 0.99, of (rows, …, width) deviations, outliers cut at 3 sd."""
+def own_deviation(matrix: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The noise of single samples in each window of (rows, windows, width), by its differences.
+
+    A window of autocorrelated samples hides most of its spread in its own centre; successive
+    differences, of variance 2(1 − r)·sd², do not. A fault often makes a metric noisier, too.
+    """
+    steps = np.diff(matrix, axis=-1)
+    usual = nan_median(np.abs(steps))
+    return spread(steps, usual) / np.sqrt(2 * (1 - r))[:, None]
+
+
+def _persistence(r: np.ndarray, second: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """The r of the AR(1) noise with the same sum of autocorrelations.
+
+    Measurement noise on top of a slow wander lowers the first autocorrelation and not how the
+    later ones fade: they go down by `second / r` a step. Only what is surely (two standard
+    errors) above AR(1) counts.
+    """
+    unsure = 2 / np.sqrt(np.maximum(samples, 1))
+    fading = np.clip((second - unsure) / np.maximum(r, 0.05), r, 0.98)
+    total = r / (1 - fading)
+    return np.maximum(r, total / (1 + total))
+
+
+def _lagged(deviation: np.ndarray, sd: np.ndarray, lag: int) -> np.ndarray:
+    """Autocorrelation, 0 to 0.99, of (rows, …, width) deviations, outliers cut at 3 sd."""
     limit = 3 * sd.reshape(-1, *[1] * (deviation.ndim - 1))
     cut = np.clip(deviation, -limit, limit)
-    products = (cut[..., 1:] * cut[..., :-1]).reshape(len(cut), -1)
+    products = (cut[..., lag:] * cut[..., :-lag]).reshape(len(cut), -1)
     squares = (cut**2).reshape(len(cut), -1)
     variance = nan_mean(squares)
     r = np.divide(nan_mean(products), variance, out=np.zeros(len(cut)), where=variance > 0)

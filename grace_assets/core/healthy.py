@@ -71,6 +71,18 @@ def smallest_effect(readings: Readings, rules: Rules, healthy: Healthy) -> np.nd
     return np.where(readings.logarithmic, np.log1p(size / level), size)
 
 
+def louder(readings: Readings, rules: Rules, healthy: Healthy) -> np.ndarray:
+    """How many times noisier than usual a metric is at the level of its problem; at least 1.
+
+    What comes in counts scatters with its level, also where something drives its rate. Gauges
+    are compared on a logarithmic scale, which takes care of that.
+    """
+    counts = (rules.kind == "count") | (rules.kind == "counter")
+    level, usual = np.abs(readings.before.centre), np.abs(healthy.before)
+    ratio = np.divide(level, usual, out=np.ones(len(level)), where=counts & (usual > 0))
+    return np.maximum(ratio, 1)
+
+
 def measured_change(readings: Readings, rules: Rules) -> dict[str, np.ndarray]:
     """The plain numbers; NaN where unknown, `improved` None."""
     pre, post = readings.pre, readings.post

@@ -23,6 +23,7 @@ from grace_assets.core.healthy import (
     Healthy,
     gaps,
     healthy_level,
+    louder,
     measured_change,
     restoration,
     smallest_effect,
@@ -154,6 +155,7 @@ def _judged(readings: Readings, rules: Rules, context: Context) -> dict[str, np.
         usual=readings.n_usual,
         apart=readings.apart,
         steps=readings.steps,
+        louder=louder(readings, rules, healthy),
         z_restored=estimate.Z_HELD if context.is_hold else estimate.Z_RESTORED,
     )
     obstacles = _obstacles(readings, rules, context, healthy)

@@ -281,11 +281,10 @@ def _batch(
     changes = np.where(usable, before - after, np.nan)
     change, change_sd = estimate.ordinary_change(changes, noise.days)
     noise = replace(noise, change=change, change_sd=change_sd)
-    own = matrix[:, :_REFERENCE] - centres[:, :_REFERENCE, None]
-    usual = windows.row_medians(np.abs(own), count[:, :_REFERENCE])
-    shown = slice(None), slice(0, _REFERENCE)
+    mission = slice(0, _REFERENCE)
+    deviation = estimate.own_deviation(matrix[:, mission], noise.r)
     levels = np.stack(
-        [centres[shown], estimate.spread(own, usual), count[shown], weighted[shown]], axis=-1
+        [centres[:, mission], deviation, count[:, mission], weighted[:, mission]], axis=-1
     )
     return levels.transpose(1, 2, 0), noise.columns(), begun
 

@@ -384,8 +384,8 @@ def test_a_full_fix_is_seen(phi, least):
     assert recovered(judged(simulate(300, phi, before=1.8, seed=13))) >= least
 
 
-def test_a_fix_of_a_young_fault_is_mostly_seen():
-    assert recovered(judged(simulate(300, 0.8, before=1.8, onset=-8, seed=14))) >= 0.65
+def test_a_fix_of_a_young_fault_is_seen_in_half_of_the_cases():
+    assert recovered(judged(simulate(300, 0.8, before=1.8, onset=-8, seed=14))) >= 0.5
 
 
 @pytest.mark.parametrize(("phi", "least"), [(0.0, 0.95), (0.8, 0.65), (0.95, 0.6)])
@@ -395,7 +395,7 @@ def test_harm_is_flagged_and_never_called_effective(phi, least):
     assert found.get("effective", 0) == 0
 
 
-@pytest.mark.parametrize(("phi", "least"), [(0.0, 0.95), (0.8, 0.25), (0.95, 0.2)])
+@pytest.mark.parametrize(("phi", "least"), [(0.0, 0.95), (0.8, 0.27), (0.95, 0.2)])
 def test_a_partial_fix_is_recognised_as_often_as_its_noise_allows(phi, least):
     assert recovered(judged(simulate(400, phi, before=1.8, after=1.48, seed=21))) >= least
 
