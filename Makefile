@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-speed lint format lock clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(VENV)/installed  ## Make .venv/ with the locked packages and the `grace` and `dagster` commands
 
@@ -31,6 +31,12 @@ dev: install  ## The Dagster UI with its daemon, on http://127.0.0.1:3000
 
 test: $(VENV)/installed-dev  ## Run the tests
 	$(BIN)/python -m pytest $(TESTS)
+
+judge-exam: $(VENV)/installed-dev  ## The judge against simulated truths, beside three peers (one minute)
+	$(BIN)/python -m benchmarks.judge_exam $(ARGS)
+
+judge-speed: $(VENV)/installed-dev  ## 100,000 missions against 10 million samples, beside reading them
+	$(BIN)/python -m benchmarks.judge_speed $(ARGS)
 
 lint: $(VENV)/installed-dev  ## Check style
 	$(BIN)/ruff check .

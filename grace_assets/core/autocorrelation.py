@@ -48,10 +48,13 @@ def weighted_level(
     decides. `matrix` is (…, width), NaN-padded; the others broadcast to its leading shape.
     """
     limit = CLIP * sd
-    clipped = np.clip(matrix, (centre - limit)[..., None], (centre + limit)[..., None])
+    low, high = (centre - limit)[..., None], (centre + limit)[..., None]
+    clipped = np.minimum(np.maximum(matrix, low), high)
     last = np.take_along_axis(clipped, np.maximum(count - 1, 0)[..., None], axis=-1)[..., 0]
     share, edge = _weights(count, r)
-    return share * np.nansum(clipped, axis=-1) + edge * (clipped[..., 0] + last)
+    return share * np.where(np.isnan(clipped), 0.0, clipped).sum(axis=-1) + edge * (
+        clipped[..., 0] + last
+    )
 
 
 def change_error(
@@ -74,7 +77,7 @@ def change_error(
     return sd * np.sqrt(np.maximum(variance - 2 * shared, 0))
 
 
-def surest_step(
+def surest_steps(
     matrix: np.ndarray,
     count: np.ndarray,
     sd: np.ndarray,
@@ -82,12 +85,12 @@ def surest_step(
     first: np.ndarray,
     last: np.ndarray,
     expected: np.ndarray | float = 0.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The surest step up in each window (rows, width): its place, and its z.
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The surest step up and the surest one down in each window (rows, width): place and z.
 
     For each place from `first` to `last` (index of the first sample after the step), the
     generalised least-squares estimate of a level and a step there, less the step `expected`
-    anyway. The place is 0 and z is 0 where nothing steps up.
+    anyway. Place and z are 0 where nothing steps that way.
     """
     n = np.maximum(count, 1)[:, None]
     r = r[:, None]
@@ -114,8 +117,13 @@ def surest_step(
         step = step - np.reshape(expected, (-1, 1))
         certainty = step * np.sqrt(free / level_level)
     allowed = (place >= np.maximum(first, 1)[:, None]) & (place <= last[:, None]) & inside
-    certainty = np.where(allowed & (step > rounding), certainty, 0.0)
-    best = certainty.argmax(axis=1)
+    certainty = np.where(allowed & (np.abs(step) > rounding), certainty, 0.0)
+    return _at(certainty, certainty.argmax(axis=1), sd), _at(
+        -certainty, certainty.argmin(axis=1), sd
+    )
+
+
+def _at(certainty: np.ndarray, best: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     surest = np.take_along_axis(certainty, best[:, None], axis=1)[:, 0]
     z = np.divide(surest, sd, out=np.where(surest > 0, np.inf, 0.0), where=sd > 0)
     return best, z

@@ -157,10 +157,10 @@ def reference_noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray)
     wander = centres - healthy[..., None]
     nothing = np.zeros(len(matrix))
     samples = np.isfinite(deviation).sum(axis=(1, 2, 3))
-    r = _lagged(deviation, sd, 1)
+    r, second = _autocorrelations(deviation, sd)
     # Autocorrelation is underestimated, by about so much (Kendall 1954).
     r = np.clip(r + (1 + 4 * r) / np.maximum(samples, 1), 0, 0.99)
-    persistence = _persistence(r, _lagged(deviation, sd, 2), samples)
+    persistence = _persistence(r, second, samples)
     samples = samples / np.maximum(2 * days, 1)
     return Noise(
         before=healthy[:, 0],
@@ -191,7 +191,7 @@ def own_noise(matrix: np.ndarray, centres: np.ndarray, count: np.ndarray) -> Noi
     flat = deviation.reshape(len(matrix), -1)
     sd = spread(flat, nan_median(np.abs(flat)))
     n = np.maximum(count.mean(axis=-1), 2)
-    r = _lagged(deviation[:, :, None], sd, 1)
+    r, _ = _autocorrelations(deviation[:, :, None], sd)
     r = np.clip(r + (1 + 4 * r) / n, 0, 0.99)
     hidden = 1 / effective_n(n, r)
     sd = sd / np.sqrt(np.maximum(1 - hidden, 0.1))
@@ -333,8 +333,10 @@ def spread(deviation: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray
 
 def nan_mean(matrix: np.ndarray, empty: float = 0.0) -> np.ndarray:
     """Means along the last axis, NaN left out; `empty` where nothing is left."""
-    count = np.isfinite(matrix).sum(axis=-1)
-    return np.where(count > 0, np.nansum(matrix, axis=-1) / np.maximum(count, 1), empty)
+    there = np.isfinite(matrix)
+    count = there.sum(axis=-1)
+    total = np.where(there, matrix, 0.0).sum(axis=-1)
+    return np.where(count > 0, total / np.maximum(count, 1), empty)
 
 
 def own_deviation(matrix: np.ndarray, r: np.ndarray) -> np.ndarray:
@@ -361,12 +363,23 @@ def _persistence(r: np.ndarray, second: np.ndarray, samples: np.ndarray) -> np.n
     return np.maximum(r, total / (1 + total))
 
 
-def _lagged(deviation: np.ndarray, sd: np.ndarray, lag: int) -> np.ndarray:
-    """Autocorrelation, 0 to 0.99, of (rows, …, width) deviations, outliers cut at 3 sd."""
+def _autocorrelations(deviation: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Autocorrelations at lags 1 and 2, 0 to 0.99, of (rows, …, width) deviations.
+
+    Outliers are cut at 3 sd. Of windows that are gaps in part, only what stands side by side
+    counts.
+    """
     limit = 3 * sd.reshape(-1, *[1] * (deviation.ndim - 1))
-    cut = np.clip(deviation, -limit, limit)
-    products = (cut[..., lag:] * cut[..., :-lag]).reshape(len(cut), -1)
-    squares = (cut**2).reshape(len(cut), -1)
-    variance = nan_mean(squares)
-    r = np.divide(nan_mean(products), variance, out=np.zeros(len(cut)), where=variance > 0)
-    return np.clip(r, 0, 0.99)
+    cut = np.minimum(np.maximum(deviation, -limit), limit)
+    there = np.isfinite(cut)
+    cut = np.where(there, cut, 0.0)
+    axes = tuple(range(1, deviation.ndim))
+    variance = np.square(cut).sum(axis=axes) / np.maximum(there.sum(axis=axes), 1)
+    found = []
+    for lag in (1, 2):
+        pairs = (there[..., lag:] & there[..., :-lag]).sum(axis=axes)
+        total = (cut[..., lag:] * cut[..., :-lag]).sum(axis=axes)
+        covariance = total / np.maximum(pairs, 1)
+        r = np.divide(covariance, variance, out=np.zeros(len(cut)), where=variance > 0)
+        found.append(np.clip(r, 0, 0.99))
+    return found[0], found[1]

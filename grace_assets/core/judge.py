@@ -9,8 +9,10 @@ measured; the verdict may rest on a part of it, and then says so in its reasons.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from os import cpu_count
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +38,8 @@ METHOD_VERSION = "2"
 """Changes whenever the same samples could get another verdict."""
 
 _ROWS_AT_ONCE = 1 << 14
+_THREADS = 4
+"""Each holds a portion of the readings: more would cost memory and find few idle cores."""
 _SCHEMA = TABLES["mission_telemetry"].with_date()
 NOT_SCORED = ("not_applicable", "pending", "insufficient_data")
 
@@ -92,17 +96,20 @@ def judge(
     triggers = _triggers(missions, series, pairs)
     closed = ours.completed[pairs.mission] + pairs.settle + pairs.window
     window_open = closed + delay > windows.instant(now)
-    parts = []
-    # Values at the edge of a float may overflow on the way; such results become null.
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for start in range(0, len(pairs), _ROWS_AT_ONCE):
-            chunk = slice(start, start + _ROWS_AT_ONCE)
-            some = pairs.take(chunk)
-            its_rules = rules.take(some.series)
+
+    def part(start: int) -> dict[str, np.ndarray]:
+        chunk = slice(start, start + _ROWS_AT_ONCE)
+        some = pairs.take(chunk)
+        its_rules = rules.take(some.series)
+        context = Context(window_open[chunk], triggers[chunk], is_hold=delay > 0)
+        # Values at the edge of a float may overflow on the way; such results become null.
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             cuts = cut(some, ours, busy, rows, not_positive, delay)
-            readings = read(series, cuts, its_rules, some.window)
-            context = Context(window_open[chunk], triggers[chunk], is_hold=delay > 0)
-            parts.append(_judged(readings, its_rules, context))
+            return _judged(read(series, cuts, its_rules, some.window), its_rules, context)
+
+    # NumPy lets go of the interpreter while it computes.
+    with ThreadPoolExecutor(min(_THREADS, cpu_count() or 1)) as pool:
+        parts = list(pool.map(part, range(0, len(pairs), _ROWS_AT_ONCE)))
     if not parts:
         return _SCHEMA.empty_table()
     return _table(missions, series, pairs, rules, parts)

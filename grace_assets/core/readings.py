@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from grace_assets.core import estimate, windows
-from grace_assets.core.autocorrelation import surest_step, weighted_level
+from grace_assets.core.autocorrelation import surest_steps, weighted_level
 from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 from grace_assets.core.estimate import Level, Noise
 from grace_assets.core.windows import REFERENCE_DAYS, Locator, Missions, Pairs, Series
@@ -248,17 +248,16 @@ def _steps(
         rows = wanted[some]
         matrix = windows.gather(series.values, since[rows], length[rows], width)
         matrix = _scaled(matrix, sign[rows, None], logarithmic[rows, None])
-        sd, r = noise.sd[rows], noise.r[rows]
-        for index, way in enumerate((-1, 1)):
-            _, steps[index, rows] = surest_step(
-                way * matrix,
-                length[rows],
-                sd,
-                r,
-                turn[rows],
-                settled[rows],
-                -way * noise.change[rows],
-            )
+        (_, up), (_, down) = surest_steps(
+            matrix,
+            length[rows],
+            noise.sd[rows],
+            noise.r[rows],
+            turn[rows],
+            settled[rows],
+            -noise.change[rows],
+        )
+        steps[:, rows] = down, up
     return steps
 
 
@@ -292,12 +291,11 @@ def _batch(
 def _begun(before: np.ndarray, count: np.ndarray, noise: Noise, both: np.ndarray) -> np.ndarray:
     """Where in the window before the problem began; a band's may begin on either side of it."""
     last = count - estimate.MIN_SHORT_SAMPLES
-    begun = np.zeros(len(before), np.int64)
-    for sign in (1, -1):
-        place, z = surest_step(sign * before, count, noise.sd, noise.r, np.ones(len(last)), last)
-        asked = both if sign < 0 else True
-        begun = np.where(asked & (z > estimate.Z_BEGUN), np.maximum(begun, place), begun)
-    return begun
+    (up, z_up), (down, z_down) = surest_steps(
+        before, count, noise.sd, noise.r, np.ones(len(last)), last
+    )
+    begun = np.where(z_up > estimate.Z_BEGUN, up, 0)
+    return np.where(both & (z_down > estimate.Z_BEGUN), np.maximum(begun, down), begun)
 
 
 def _centres(matrix: np.ndarray, count: np.ndarray, means: np.ndarray) -> np.ndarray:
