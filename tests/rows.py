@@ -136,6 +136,8 @@ def brief(
     problems: list[Row] = (),
     follow_ups: list[Row] = (),
     *,
+    verdicts: list[Row] = (),
+    holds: list[Row] = (),
     complete: bool = True,
 ) -> Brief:
     telemetry = table("mission_telemetry", list(readings))
@@ -150,7 +152,42 @@ def brief(
         table("problems", list(problems)),
         table("follow_up_missions", list(follow_ups)),
         complete=complete,
+        verdicts=table("mission_verdicts", list(verdicts)),
+        holds=table("hold_daily", list(holds)),
     )
+
+
+def said(mission_id: str, verdict: str, score: float | None, **fields: Any) -> Row:
+    """A row of `mission_verdicts`."""
+    return {
+        "date": DAY.isoformat(),
+        "mission_id": mission_id,
+        "stage": "first",
+        "judged_at": START + timedelta(hours=10),
+        "method_version": "2",
+        "verdict": verdict,
+        "effectiveness_score": score,
+        "held": None,
+        "reason_codes": [],
+        **fields,
+    }
+
+
+def restated(mission_id: str, verdict: str, score: float | None, **fields: Any) -> Row:
+    later = {"stage": "restated", "judged_at": START + timedelta(days=2)}
+    return said(mission_id, verdict, score, **later, **fields)
+
+
+def lasting(mission_type: str = "error_remediation", **counts: int) -> Row:
+    """A row of `hold_daily`."""
+    names = ("held_24h", "relapsed_24h", "held_7d", "relapsed_7d")
+    return {
+        "date": DAY.isoformat(),
+        "domain_id": "payments",
+        "mission_type": mission_type,
+        **dict.fromkeys(names, 0),
+        **counts,
+    }
 
 
 def eventful_day() -> Brief:
@@ -193,5 +230,14 @@ def eventful_day() -> Brief:
                 closed_by_mission_id="sample-m001",
                 verdict="effective",
             ),
+        ],
+        verdicts=[
+            said("sample-m004", "effective", 0.95),
+            restated("sample-m004", "worse", 0.0),
+            said("sample-m001", "effective", 0.98),
+        ],
+        holds=[
+            lasting(held_24h=11, relapsed_24h=1, held_7d=5),
+            lasting("failover", held_24h=2),
         ],
     )

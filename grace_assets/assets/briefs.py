@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import check, daily_asset, preview, previews, report, verdict
+from grace_assets.assets.daily import (
+    check,
+    daily_asset,
+    days_around,
+    preview,
+    previews,
+    report,
+    verdict,
+)
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
@@ -156,6 +164,7 @@ def status_briefs(
 
 def brief_of(store: StoreResource, day: str, follow_ups: "pa.Table") -> "Brief":
     from grace_assets.core.brief import build_brief
+    from grace_assets.core.brief_history import HOLD_DAYS
 
     lake = store.lake()
     start, end = store.bounds(day)
@@ -170,6 +179,8 @@ def brief_of(store: StoreResource, day: str, follow_ups: "pa.Table") -> "Brief":
         lake.read("problems", [day]),
         follow_ups,
         complete=store.now() >= end,
+        verdicts=lake.read("mission_verdicts", [day]),
+        holds=lake.read("hold_daily", days_around([day], HOLD_DAYS - 1, 0)),
     )
 
 

@@ -156,6 +156,7 @@ def control_rows(
     """`mission_controls` from samples of all domains, and all missions near (`real`)."""
     names = ["source", "domain_id", "metric"]
     series = samples.select(names).group_by(names).aggregate([])
+    series = series.cast(pa.schema([(name, pa.string()) for name in series.column_names]))
     placebos = untreated(siblings(recovered, series), real, catalogue)
     if placebos.num_rows == 0:
         return _SCHEMA.empty_table()

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from grace_assets.core import wording
 from grace_assets.core.brief_figures import Figure, Totals, setback_counts, total_figures, totals
+from grace_assets.core.brief_history import Chapter, held, restated
 from grace_assets.core.brief_lines import (
     FollowUpLine,
     ProblemLine,
@@ -61,6 +62,7 @@ class Brief:
     auto_created: Figure | None
     left_out: tuple[Figure, ...]
     domains_total: int
+    chapters: tuple[Chapter, ...] = ()
 
     def to_json(self) -> str:
         """The whole brief as JSON; equal briefs give equal text."""
@@ -74,7 +76,8 @@ class Brief:
     def all_figures(self) -> tuple[Figure, ...]:
         """Every figure of the brief, from all its parts."""
         created = (self.auto_created,) if self.auto_created else ()
-        return (*self.figures, *created, *self.left_out, *figures_of(self.domains))
+        told = (figure for chapter in self.chapters for figure in chapter.figures)
+        return (*self.figures, *created, *self.left_out, *told, *figures_of(self.domains))
 
 
 def build_brief(
@@ -89,11 +92,14 @@ def build_brief(
     follow_ups: pa.Table,
     *,
     complete: bool,
+    verdicts: pa.Table | None = None,
+    holds: pa.Table | None = None,
 ) -> Brief:
     """The brief of one day from that day's tables.
 
-    `follow_ups` are those known at the end of the day, of whatever day of opening: rows that
-    were closed by missions of other days are left aside.
+    `verdicts` are the day's rows of `mission_verdicts`; `holds` rows of `hold_daily` of the
+    `HOLD_DAYS` that end with it. `follow_ups` are those known at the end of the day, of whatever
+    day of opening: rows that were closed by missions of other days are left aside.
     """
     rows = mission_rows(outcomes)
     counts = totals(rows)
@@ -103,6 +109,10 @@ def build_brief(
     asked = follow_up_lines(follow_ups, day, missions)
     created = sum(line.state == "created" for line in asked)
     shown_follow_ups = first_of_each_state(asked)
+    chapters = (
+        restated(verdicts, rows, day) if verdicts is not None else None,
+        held(holds, day) if holds is not None else None,
+    )
     return Brief(
         brief_id=f"brief-{day.isoformat()}",
         date=day.isoformat(),
@@ -122,6 +132,7 @@ def build_brief(
         auto_created=_auto_created(created, day),
         left_out=_left_out(sections, found, len(asked) - len(shown_follow_ups), day),
         domains_total=len(sections),
+        chapters=tuple(chapter for chapter in chapters if chapter),
     )
 
 

@@ -173,6 +173,8 @@ def unsupported_in_brief(brief: Brief, text: str | None = None) -> list[str]:
 def _worded(brief: Brief) -> Iterator[str]:
     """The brief's own statements, which are checked one by one."""
     yield brief.headline
+    for chapter in brief.chapters:
+        yield from (chapter.title, chapter.more)
     for figure in brief.all_figures():
         yield figure.text
         yield figure.label

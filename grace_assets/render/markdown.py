@@ -46,6 +46,12 @@ def _lines(brief: Brief) -> Iterator[str]:
         yield f"| {figure.label} | {figure.text} |"
     for section in brief.domains:
         yield from _domain(section)
+    for chapter in brief.chapters:
+        yield from ("", f"## {chapter.title}", "")
+        for figure in chapter.figures:
+            yield f"- **{escape(figure.label)}**: {figure.text}"
+        if chapter.more:
+            yield f"- {chapter.more}"
     yield from _problems(brief)
     yield from _follow_ups(brief)
     if brief.left_out:

@@ -138,8 +138,13 @@ def _example(mark: str, example: Example) -> str:
 
 
 def _tail(brief: Brief) -> Iterator[Block]:
-    if brief.problems or brief.follow_ups:
+    if brief.chapters or brief.problems or brief.follow_ups:
         yield {"type": "divider"}
+    for chapter in brief.chapters:
+        lines = [f"• {escape(f.label)}: {escape(f.text)}" for f in chapter.figures]
+        if chapter.more:
+            lines.append(chapter.more)
+        yield _section([f"*{escape(chapter.title)}*", *lines], LIST_LIMIT)
     if brief.problems:
         problems = (
             f"• {p.severity}, {escape(wording.clean(p.domain_id))}: {escape(p.description)}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from grace_assets.core import wording
 from grace_assets.core.brief import Brief
 from grace_assets.core.brief_figures import Figure
+from grace_assets.core.brief_history import Chapter
 from grace_assets.core.brief_lines import FollowUpLine
 from grace_assets.core.brief_sections import DomainSection, Example
 
@@ -49,6 +50,8 @@ def _lines(brief: Brief) -> Iterator[str]:
     yield from _figures(brief.figures)
     for section in brief.domains:
         yield from _domain(section)
+    for chapter in brief.chapters:
+        yield from _chapter(chapter)
     yield from _problems(brief)
     yield from _follow_ups(brief)
     if brief.left_out:
@@ -100,6 +103,14 @@ def _domain(section: DomainSection) -> Iterator[str]:
 def _example(example: Example, mark: str) -> Iterator[str]:
     yield from _wrap(example.narrative, f"  {mark} ")
     yield from _wrap(f"({example.mission_id}: {example.fact.text})", "    ")
+
+
+def _chapter(chapter: Chapter) -> Iterator[str]:
+    yield from _heading(chapter.title)
+    for figure in chapter.figures:
+        yield from _wrap(f"{figure.label}: {figure.text}", "  * ")
+    if chapter.more:
+        yield f"  {chapter.more}"
 
 
 def _problems(brief: Brief) -> Iterator[str]:

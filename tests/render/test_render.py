@@ -12,7 +12,18 @@ from slack_sdk.models.blocks import Block
 from grace_assets.core.brief import Brief
 from grace_assets.render import html as html_page
 from grace_assets.render import markdown, slack, text
-from tests.rows import brief, eventful_day, failed, follow_up, outcome, problem, reading
+from tests.rows import (
+    brief,
+    eventful_day,
+    failed,
+    follow_up,
+    lasting,
+    outcome,
+    problem,
+    reading,
+    restated,
+    said,
+)
 
 RENDERERS = {
     "text": text.render,
@@ -35,6 +46,8 @@ def hostile_day(words: str = HOSTILE) -> Brief:
         [reading("m<1>", domain_id=words[:100], metric=words)],
         [problem(description=words, domain_id=words[:100])],
         [follow_up(title=words, reason=words, domain_id=words[:100])],
+        verdicts=[said("m<1>", "effective", 0.9), restated("m<1>", "no_effect", 0.1)],
+        holds=[lasting(words, held_24h=3)],
     )
 
 
@@ -49,6 +62,9 @@ def huge_day() -> Brief:
         rows,
         problems=[problem(f"p{i}", description=long) for i in range(300)],
         follow_ups=[follow_up(f"f{i}", title=long, reason=long) for i in range(300)],
+        verdicts=[said(f"n{i}", "effective", 0.9) for i in range(900)]
+        + [restated(f"n{i}", "worse", 0.0) for i in range(900)],
+        holds=[lasting(f"{long} {i}", held_24h=i) for i in range(40)],
     )
 
 
@@ -72,6 +88,8 @@ def test_every_channel_tells_the_headline_the_figures_and_what_did_not_work(chan
         "Europe/Berlin",
         "Müller – Edition",
         "Sample data",
+        "was effective (0.95), now worse (0.00)",
+        "11 of 12 still healthy after a day (65–99 %), 5 of 5 still healthy after a week",
     ):
         assert words in rendered, words
 
