@@ -2,15 +2,24 @@
 
 import dagster as dg
 
-from grace_assets.assets import analytics, briefs, credit, delivery, missions, telemetry, verdicts
+from grace_assets.assets import (
+    analytics,
+    briefs,
+    credit,
+    delivery,
+    missions,
+    samples,
+    telemetry,
+    verdicts,
+)
 from grace_assets.checks import no_partitions_left_failed
 from grace_assets.jobs import JOBS
 from grace_assets.resources import DeliveryResource, StoreResource
 from grace_assets.schedules import build_schedules
-from grace_assets.sensors import SENSORS
+from grace_assets.sensors import SENSORS, build_source_sensors
 from grace_assets.settings import Settings
 
-ASSET_MODULES = [missions, telemetry, credit, verdicts, analytics, briefs, delivery]
+ASSET_MODULES = [missions, samples, telemetry, credit, verdicts, analytics, briefs, delivery]
 
 
 def build_definitions(settings: Settings, store: StoreResource | None = None) -> dg.Definitions:
@@ -20,7 +29,7 @@ def build_definitions(settings: Settings, store: StoreResource | None = None) ->
         asset_checks=[no_partitions_left_failed],
         jobs=JOBS,
         schedules=build_schedules(settings),
-        sensors=SENSORS,
+        sensors=[*SENSORS, *build_source_sensors(settings)],
         resources={
             "store": store or StoreResource.from_settings(settings),
             "delivery": DeliveryResource.from_settings(settings),

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from grace_assets.core.catalogue import Catalogue
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
+    from grace_assets.lake.samples import SampleStore
+    from grace_assets.lake.source_log import SourceLog
     from grace_assets.lake.tables import Lake
     from grace_assets.notify.ledger import Ledger
-    from grace_assets.sources.stored import StoredSamples
     from grace_assets.world.store import WorldModel
 
 
@@ -87,10 +88,15 @@ class StoreResource(dg.ConfigurableResource):
         reach = self.catalogue().settle_and_window_max.total_seconds()
         return Inbox(self.root, self.zone, landing, reach)
 
-    def samples(self) -> "StoredSamples":
-        from grace_assets.sources.stored import StoredSamples
+    def samples(self) -> "SampleStore":
+        from grace_assets.lake.samples import SampleStore
 
-        return StoredSamples(self.root)
+        return SampleStore(self.root)
+
+    def source_log(self) -> "SourceLog":
+        from grace_assets.lake.source_log import SourceLog
+
+        return SourceLog(self.root)
 
     def catalogue(self) -> "Catalogue":
         from grace_assets.core.catalogue import SHIPPED, parse_catalogue

@@ -10,6 +10,7 @@ from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.jobs import delivery_job, holds_job, missions_job
 from grace_assets.partitions import DAILY
 from grace_assets.resources import StoreResource
+from grace_assets.settings import Settings
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -101,12 +102,12 @@ def write_cursor(reached: int, ahead: Mapping[str, int]) -> str:
     job=missions_job,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Judges missions again once the window after them has closed.",
+    description="Judges missions again once a window has closed, or a source may answer again.",
 )
 def pending_verdicts_sensor(store: StoreResource) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
-        due = landing.due("rejudge", now)
+        due = landing.due("source", now) | landing.due("rejudge", now)
     return due_requests(due, now)
 
 
@@ -155,3 +156,35 @@ def due_deliveries_sensor(store: StoreResource) -> dg.SensorResult:
 
 
 SENSORS = [mission_events_sensor, pending_verdicts_sensor, holds_sensor, due_deliveries_sensor]
+
+
+def build_source_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Sensors of sources that are switched on."""
+    sensors = []
+    if settings.health_polled:
+        sensors.append(domain_health_sensor)
+    return sensors
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks the domains' health endpoint and keeps what it says as samples.",
+)
+def domain_health_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SkipReason:
+    from os import environ
+
+    from grace_assets.sources.health import read_health
+
+    now = store.now()
+    with store.landing() as landing:
+        domains = landing.domains(now - timedelta(days=30))
+    rows, troubles = read_health(environ["DOMAIN_HEALTH_URL"], domains, now)
+    # A live reading opens no day again: verdicts wait for their windows to close.
+    counts = store.samples().add(rows, lambda _: None)
+    for trouble in troubles[:20]:
+        place = " ".join(filter(None, (trouble.domain_id, trouble.field))) or "endpoint"
+        context.log.warning(f"{place}: {trouble.reason}")
+    return dg.SkipReason(f"{counts.accepted} samples, {len(troubles)} refused or missing")

@@ -28,6 +28,7 @@ class Settings:
     brief_cron: str
     send_empty_days: bool
     false_success_limit: float
+    health_polled: bool
 
     @property
     def zone(self) -> ZoneInfo:
@@ -50,6 +51,8 @@ class Settings:
             brief_cron=env.get("STATUS_BRIEF_CRON") or "0 8 * * *",
             send_empty_days=_choice(env, "STATUS_BRIEF_EMPTY_DAYS", ("send", "skip")) == "send",
             false_success_limit=_share(env, "GRACE_FALSE_SUCCESS_LIMIT", 0.02),
+            # Whether, not where: the URL may hold a password.
+            health_polled=bool(env.get("DOMAIN_HEALTH_URL")),
         )
 
 

@@ -20,8 +20,9 @@ ROOT = Path(__file__).parents[1]
 GRAPH = {
     "mission_events": ("missions", set()),
     "rejected_events": ("missions", set()),
-    "mission_telemetry": ("telemetry", {"mission_events"}),
-    "placebo_daily": ("telemetry", {"mission_events"}),
+    "kpi_samples": ("telemetry", {"mission_events"}),
+    "mission_telemetry": ("telemetry", {"mission_events", "kpi_samples"}),
+    "placebo_daily": ("telemetry", {"mission_events", "kpi_samples"}),
     "mission_controls": ("telemetry", {"mission_events", "mission_telemetry"}),
     "mission_outcomes": (
         "telemetry",

@@ -36,7 +36,7 @@ CHUNK_DAYS = 7
         "how often problems passed by themselves."
     ),
     kinds={"python", "parquet", "numpy"},
-    deps=["mission_events"],
+    deps=["mission_events", "kpi_samples"],
     checks=[
         check(
             "placebo_daily",

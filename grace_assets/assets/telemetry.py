@@ -62,7 +62,7 @@ def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") 
         "settled, what is healthy, and whether the fix worked by that metric."
     ),
     kinds={"python", "parquet", "numpy"},
-    deps=["mission_events"],
+    deps=["mission_events", "kpi_samples"],
     checks=[
         check("mission_telemetry", "verdicts_known", "Every verdict is one of ours.", blocking=True)
     ],
@@ -70,10 +70,16 @@ def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") 
 def mission_telemetry(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    lake, strange = store.lake(), []
+    from grace_assets.core.missing import with_failures
+
+    lake, log, strange = store.lake(), store.source_log(), []
     with lake.exclusive("mission_telemetry"), store.landing() as landing:
         for days in chunks(context.partition_keys):
-            rows = judge_chunk(store, landing, lake.read("mission_events", days))
+            missions = lake.read("mission_events", days)
+            owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(days)]
+            rows = with_failures(
+                judge_chunk(store, landing, missions), missions, owed, store.catalogue()
+            )
             strange += sorted(set(rows["verdict"].to_pylist()) - set(VERDICTS))
             written = lake.replace("mission_telemetry", days, rows)
             columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]

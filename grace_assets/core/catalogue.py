@@ -49,6 +49,10 @@ class MetricRule:
     low: float | None = None
     high: float | None = None
     target: float | None = None
+    promql: str | None = None
+    """Range query that answers for the domains `$domains`, each under `promql_label`."""
+    promql_label: str = "domain_id"
+    promql_step_seconds: float = 60.0
     max_plausible: float | None = None
     """Largest believable change as a share of the reading before (2 = tripled)."""
 
@@ -101,7 +105,10 @@ def parse_catalogue(text: str, name: str) -> Catalogue:
     for metric, entry in data.items():
         if not isinstance(metric, str) or not metric:
             raise CatalogueError(f"{name}: {metric!r}: a metric name must be a string")
-        rules.append((metric, _rule(entry, f"{name}: {metric}")))
+        rule = _rule(entry, f"{name}: {metric}")
+        if rule.promql is not None and set(metric) & set("*?["):
+            raise CatalogueError(f"{name}: {metric}: promql: needs a metric name, not a pattern")
+        rules.append((metric, rule))
     return Catalogue(tuple(rules))
 
 
@@ -138,9 +145,9 @@ def _value(key: str, value: object, where: str) -> Any:
             choices = ", ".join(_CHOICES[key])
             raise CatalogueError(f"{where}: {key}: {value!r} is not one of {choices}")
         return value
-    if key == "unit":
-        if not isinstance(value, str):
-            raise CatalogueError(f"{where}: unit: must be a string")
+    if key in ("unit", "promql", "promql_label"):
+        if not isinstance(value, str) or not value:
+            raise CatalogueError(f"{where}: {key}: must be a string")
         return value
     if key == "critical":
         if not isinstance(value, bool):
@@ -158,6 +165,8 @@ def _number(key: str, value: object, where: str) -> float | int:
         if not isinstance(value, int) or value < 1:
             raise CatalogueError(f"{where}: min_samples: must be a whole number from 1")
         return value
+    if key == "promql_step_seconds" and not 1 <= value <= 86_400:
+        raise CatalogueError(f"{where}: {key}: must be between a second and a day")
     if value < 0 or (value == 0 and key in ("window_seconds", "max_plausible")):
         raise CatalogueError(f"{where}: {key}: {value!r} is too small")
     if key == "min_coverage" and value > 1:

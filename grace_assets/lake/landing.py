@@ -43,13 +43,14 @@ CREATE TABLE IF NOT EXISTS file (
   path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
   line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
 CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS source (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-Due = Literal["rejudge", "hold"]
-"""Why a day waits: for a window to close, or for a later look at its recoveries."""
+Due = Literal["rejudge", "hold", "source"]
+"""Why a day waits: for a window to close, a later look at its recoveries, a source that failed."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,14 @@ class Landing:
             if day in wanted
         ]
 
+    def domains(self, since: datetime) -> list[str]:
+        """Domains with missions since then."""
+        rows = self._db.execute(
+            "SELECT DISTINCT domain_id FROM mission WHERE completed_at >= ? ORDER BY 1",
+            (micros(since),),
+        )
+        return [row[0] for row in rows]
+
     def neighbours(self, first: datetime, last: datetime) -> pa.Table:
         """Current missions that touch first..last: mission_id, domain_id and their two times.
 
@@ -390,7 +399,7 @@ class Landing:
             )
 
     def due(self, what: Due, now: datetime) -> dict[str, datetime]:
-        """The days whose verdicts can be given (`rejudge`) or looked at again (`hold`) by now."""
+        """The days that wait no longer."""
         rows = self._db.execute(
             f"SELECT day, due_at FROM {what} WHERE due_at <= ? ORDER BY day", (micros(now),)
         )

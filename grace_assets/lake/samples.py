@@ -122,6 +122,14 @@ class SampleStore:
         order = pa.array(np.argsort(_series_rank(rows), kind="stable"))
         return rows.combine_chunks().take(order)
 
+    def counts(self, day: str) -> dict[str, int]:
+        """Samples of a UTC day by source."""
+        try:
+            rows = pq.ParquetFile(self._path(day)).read(columns=["source"])
+        except FileNotFoundError:
+            return {}
+        return {str(n["values"]): n["counts"] for n in pc.value_counts(rows["source"]).to_pylist()}
+
     def _read_day(
         self, day: date, first: datetime, last: datetime, domains: Sequence[str]
     ) -> pa.Table | None:

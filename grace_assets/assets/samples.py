@@ -1,0 +1,99 @@
+"""KPI samples: what was dropped or ingested, and what the configured sources are asked for."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from os import environ
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from grace_assets.assets.daily import check, chunks, daily_asset, preview, report, verdict
+from grace_assets.resources import StoreResource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from grace_assets.lake.source_log import Failure
+    from grace_assets.sources.pull import Pulled
+
+TRY_AGAIN = timedelta(hours=1)
+
+
+@daily_asset(
+    group="telemetry",
+    description=(
+        "The samples that the day's missions are judged by, in one store whatever their source. "
+        "Where Prometheus is configured, what their windows and reference days still lack is "
+        "fetched: per metric for all missions together, and nothing twice."
+    ),
+    kinds={"python", "parquet", "prometheus"},
+    deps=["mission_events"],
+    checks=[
+        check("kpi_samples", "sources_answered", "Every configured source gave what was asked.")
+    ],
+)
+def kpi_samples(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    samples, counts, notes, failures = store.samples(), {}, {}, []
+    figures: dict[str, int] = {}
+    for days in chunks(context.partition_keys):
+        if environ.get("PROMETHEUS_URL"):
+            pulled, failed = pull_for(store, days)
+            failures += failed
+            figures["queries"] = figures.get("queries", 0) + pulled.queries
+            figures["fetched"] = figures.get("fetched", 0) + sum(pulled.samples.values())
+            figures["dropped_as_no_number"] = (
+                figures.get("dropped_as_no_number", 0) + pulled.dropped
+            )
+        for day in days:
+            by_source = samples.counts(day)
+            counts[day] = sum(by_source.values())
+            records = [{"source": s, "samples": n} for s, n in sorted(by_source.items())]
+            notes[day] = preview(records, len(records))
+    report(context, counts, notes)
+    yield dg.MaterializeResult(metadata=figures)
+    missing = sorted({f"{f.source} {f.metric}: {f.reason}" for f in failures})
+    yield verdict(context, "sources_answered", missing, warn=True)
+
+
+def pull_for(store: StoreResource, days: Sequence[str]) -> tuple["Pulled", list["Failure"]]:
+    """Fetch for the missions of some days; what failed is remembered and due again in an hour."""
+    from grace_assets.lake.source_log import Failure
+    from grace_assets.sources.http import Endpoint, SourceError
+    from grace_assets.sources.pull import SOURCE, Pulled, pull
+
+    now, missions = store.now(), store.lake().read("mission_events", days)
+    try:
+        endpoint = Endpoint.of(environ["PROMETHEUS_URL"], environ.get("PROMETHEUS_BEARER_TOKEN"))
+        pulled = pull(store.root, endpoint, store.catalogue(), reaches(store, missions), now)
+    except SourceError as error:
+        metrics = [name for name, rule in store.catalogue().rules if rule.promql]
+        pulled = Pulled(failed=dict.fromkeys(metrics, error))
+    with_missions = sorted(set(missions["date"].to_pylist()))
+    failures = [
+        Failure(day, SOURCE, metric, error.code)
+        for day in with_missions
+        for metric, error in pulled.failed.items()
+    ]
+    store.source_log().replace_failures(days, failures)
+    with store.landing() as landing:
+        again = dict.fromkeys(sorted({f.day for f in failures}), now + TRY_AGAIN)
+        landing.set_due("source", days, again)
+    return pulled, failures
+
+
+def reaches(store: StoreResource, missions: "pa.Table") -> dict[str, tuple[datetime, datetime]]:
+    """Per domain, from its first reference window to the end of its last window."""
+    from grace_assets.assets.telemetry import COUNTER_SLACK
+    from grace_assets.core.windows import REFERENCE_DAYS
+
+    margin = store.catalogue().settle_and_window_max
+    before = timedelta(days=REFERENCE_DAYS) + margin + COUNTER_SLACK
+    spans = missions.group_by("domain_id").aggregate(
+        [("started_at", "min"), ("completed_at", "max")]
+    )
+    return {
+        row["domain_id"]: (row["started_at_min"] - before, row["completed_at_max"] + margin)
+        for row in spans.to_pylist()
+    }
