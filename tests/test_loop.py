@@ -35,8 +35,15 @@ class StoreAt(StoreResource):
 class Loop:
     """A data directory and the means to run its assets."""
 
-    def __init__(self, root: Path, moment: str = "2026-03-20T12:00:00+00:00") -> None:
-        self.store = StoreAt(data_dir=str(root), timezone="UTC", moment=moment)
+    def __init__(
+        self, root: Path, moment: str = "2026-03-20T12:00:00+00:00", catalogue: Path | None = None
+    ) -> None:
+        self.store = StoreAt(
+            data_dir=str(root),
+            timezone="UTC",
+            moment=moment,
+            catalogue_file=str(catalogue) if catalogue else None,
+        )
         self.root = root
 
     def take(self, *missions: dict) -> None:

@@ -92,24 +92,28 @@ def _pull_metric(
     for stretch in missing(log, metric, query, reaches, now, rule.promql_step_seconds):
         first = midnight(stretch.days[0])
         last = min(midnight(stretch.days[-1]) + timedelta(days=1), now)
-        pulled.queries += 1
-        fetched = query_range(
-            exchange,
-            rule.promql,
-            rule.promql_label,
-            list(stretch.domains),
-            first,
-            last,
-            rule.promql_step_seconds,
-            SOURCE,
-            metric,
-        )
-        # Days are made when their own windows close; what is fetched for one opens no other.
-        store.add(fetched.rows, lambda _: None)
-        pulled.samples[metric] = pulled.samples.get(metric, 0) + fetched.rows.num_rows
-        pulled.dropped += fetched.dropped
-        if not fetched.complete:
-            raise SourceError("partial", "Prometheus warned that its answer is not complete")
+        longest = timedelta(seconds=MAX_POINTS * rule.promql_step_seconds)
+        while first < last:
+            until = min(first + longest, last)
+            pulled.queries += 1
+            fetched = query_range(
+                exchange,
+                rule.promql,
+                rule.promql_label,
+                list(stretch.domains),
+                first,
+                until,
+                rule.promql_step_seconds,
+                SOURCE,
+                metric,
+            )
+            # Days are made when their own windows close; what is fetched for one opens no other.
+            store.add(fetched.rows, lambda _: None)
+            pulled.samples[metric] = pulled.samples.get(metric, 0) + fetched.rows.num_rows
+            pulled.dropped += fetched.dropped
+            if not fetched.complete:
+                raise SourceError("partial", "Prometheus warned that its answer is not complete")
+            first = until
         ends = {day: min(midnight(day) + timedelta(days=1), now - LAG) for day in stretch.days}
         log.note_fetched(SOURCE, metric, query, stretch.domains, ends)
 
