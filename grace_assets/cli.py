@@ -322,3 +322,20 @@ def dev(host: str, port: int) -> None:
     where = ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else []
     where = where or ["-m", "grace_assets.definitions"]
     os.execv(dagster, [dagster, "dev", *where, "-h", host, "-p", str(port)])
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+def serve(host: str, port: int) -> None:
+    """Take missions over HTTP: events, CloudEvents, Alertmanager's webhook."""
+    import uvicorn
+
+    from grace_assets.api.app import LOOPBACK_HOSTS, build_app, may_bind
+
+    store, token = open_store(), os.environ.get("GRACE_API_TOKEN") or None
+    if not may_bind(host, token):
+        raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
+    hosts = LOOPBACK_HOSTS if may_bind(host, None) else ("*",)
+    app = build_app(store.landing, store.zone, token, hosts)
+    uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200)

@@ -15,6 +15,7 @@ from grace_assets.assets import (
 from grace_assets.checks import no_partitions_left_failed
 from grace_assets.jobs import JOBS
 from grace_assets.resources import DeliveryResource, StoreResource
+from grace_assets.run_history import build_run_history_sensors
 from grace_assets.schedules import build_schedules
 from grace_assets.sensors import SENSORS, build_source_sensors
 from grace_assets.settings import Settings
@@ -29,7 +30,11 @@ def build_definitions(settings: Settings, store: StoreResource | None = None) ->
         asset_checks=[no_partitions_left_failed],
         jobs=JOBS,
         schedules=build_schedules(settings),
-        sensors=[*SENSORS, *build_source_sensors(settings)],
+        sensors=[
+            *SENSORS,
+            *build_source_sensors(settings),
+            *build_run_history_sensors(settings),
+        ],
         resources={
             "store": store or StoreResource.from_settings(settings),
             "delivery": DeliveryResource.from_settings(settings),

@@ -29,6 +29,7 @@ class Settings:
     send_empty_days: bool
     false_success_limit: float
     health_polled: bool
+    dagster_runs: bool
 
     @property
     def zone(self) -> ZoneInfo:
@@ -53,6 +54,7 @@ class Settings:
             false_success_limit=_share(env, "GRACE_FALSE_SUCCESS_LIMIT", 0.02),
             # Whether, not where: the URL may hold a password.
             health_polled=bool(env.get("DOMAIN_HEALTH_URL")),
+            dagster_runs=_boolean(env, "GRACE_DAGSTER_RUNS", default=False),
         )
 
 

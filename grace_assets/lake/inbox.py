@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -24,6 +25,7 @@ from grace_assets.lake import sample_files
 from grace_assets.lake.durable import sync_folder
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
+from grace_assets.sources import cloudevents
 
 QUIET_SECONDS = 60.0
 """A file unchanged for so long is complete: its torn tail is judged and the file archived."""
@@ -80,7 +82,7 @@ class Inbox:
         counts = Counts()
         with path.open("rb") as file:
             for batch in _batches(file, 1):
-                counts += self._landing.add(str(path), batch, datetime.now(UTC))
+                counts += self._landing.add(str(path), _opened(batch), datetime.now(UTC))
         return counts
 
     def take_sample_file(self, path: Path) -> tuple[SampleCounts, list[Rejected]]:
@@ -138,7 +140,7 @@ class Inbox:
                 digest = _digest(file, offset)
                 intake.missions += self._landing.add(
                     path.name,
-                    taken,
+                    _opened(taken),
                     datetime.now(UTC),
                     FilePosition(str(path), status.st_dev, status.st_ino, offset, line, digest),
                 )
@@ -201,6 +203,17 @@ def _batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:
             batch = []
     if batch:
         yield batch
+
+
+def _opened(batch: list[Line]) -> list[Line]:
+    """Lines whose CloudEvents are taken out of their envelopes; others, and broken ones, as is."""
+    opened = []
+    for line in batch:
+        if cloudevents.is_envelope(line.raw):
+            with suppress(cloudevents.CloudEventError):
+                line = Line(line.number, cloudevents.unwrap(line.raw))
+        opened.append(line)
+    return opened
 
 
 def _digest(file: BinaryIO, offset: int) -> bytes:
