@@ -31,7 +31,7 @@ class _Envelope(msgspec.Struct):
     source: str
     type: str
     datacontenttype: str | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     data_base64: str | None = None
 
 
@@ -54,16 +54,17 @@ def unwrap(raw: bytes) -> bytes:
     content = (event.datacontenttype or "application/json").partition(";")[0].strip().lower()
     if content != "application/json" and not content.endswith("+json"):
         raise CloudEventError("datacontenttype", "must be JSON")
-    if event.data is not None and event.data_base64 is not None:
+    data = bytes(event.data)
+    if data and event.data_base64 is not None:
         raise CloudEventError("data_base64", "stands beside data")
     if event.data_base64 is not None:
         try:
             return base64.b64decode(event.data_base64, validate=True)
         except binascii.Error as error:
             raise CloudEventError("data_base64", "is not base64") from error
-    if event.data is None or bytes(event.data) == b"null":
+    if data in (b"", b"null"):
         raise CloudEventError("data", "is missing")
-    return bytes(event.data)
+    return data
 
 
 def is_envelope(raw: bytes) -> bool:

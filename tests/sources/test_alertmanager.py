@@ -1,0 +1,149 @@
+"""A real Alertmanager posts to the real server: firing, then resolved, becomes one mission."""
+
+import json
+import os
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from grace_assets.api.app import build_app
+from grace_assets.core.events import parse
+from grace_assets.resources import StoreResource
+from grace_assets.sources.alertmanager import WebhookError, domain, read
+from tests.prometheus import free_port, running
+from tests.serving import serve
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+
+
+def alert(**changes) -> dict:
+    base = {
+        "status": "resolved",
+        "labels": {"alertname": "HighLatency", "service": "payments", "severity": "warning"},
+        "annotations": {"summary": "p95 above 500 ms", "description": "p95 is 740 ms"},
+        "startsAt": "2026-03-15T10:00:00.123456789Z",
+        "endsAt": "2026-03-15T10:30:00Z",
+        "fingerprint": "abc123",
+    }
+    return base | changes
+
+
+def message(*alerts: dict) -> bytes:
+    return json.dumps({"version": "4", "status": "resolved", "alerts": list(alerts)}).encode()
+
+
+def missions(*alerts: dict):
+    found = [alert.event for alert in read(message(*alerts))]
+    return [parse(raw, NOW) if raw else None for raw in found]
+
+
+def test_a_resolved_alert_is_the_record_of_an_incident():
+    (mission,) = missions(alert())
+    assert mission.domain_id == "payments"
+    assert mission.onset_at == mission.detected_at == mission.started_at
+    assert mission.completed_at - mission.started_at > timedelta(minutes=29)
+    assert (mission.title, mission.severity, mission.success) == (
+        "p95 above 500 ms",
+        "medium",
+        True,
+    )
+    assert mission.trigger.description == "p95 is 740 ms"
+
+
+def test_labels_and_annotations_may_say_more():
+    labels = {"domain_id": "a/b", "service": "x", "metric": "latency_ms", "severity": "page"}
+    notes = {"value": "740", "threshold": "500", "actions": "restarted pods; scaled out"}
+    (mission,) = missions(alert(labels=labels, annotations=notes))
+    assert (mission.domain_id, mission.severity) == ("a-b", "critical")
+    trigger = mission.trigger
+    assert (trigger.metric, trigger.observed, trigger.threshold) == ("latency_ms", 740, 500)
+    assert mission.actions == ["restarted pods", "scaled out"]
+
+
+def test_firing_alerts_wait_and_a_bad_one_keeps_none_from_being_taken():
+    found = list(
+        read(message(alert(status="firing"), {"status": "resolved"}, alert(fingerprint="other")))
+    )
+    assert [bool(a.event) for a in found] == [False, False, True]
+    assert [a.reason is not None for a in found] == [False, True, False]
+    for body in (b"[]", b"{}", b'{"version": "3", "alerts": []}', b"\xff"):
+        with pytest.raises(WebhookError):
+            list(read(body))
+
+
+def test_the_same_alert_of_the_same_start_is_the_same_mission():
+    (first,) = missions(alert())
+    (again,) = missions(alert(endsAt="2026-03-15T10:31:00Z"))
+    (next_time,) = missions(alert(startsAt="2026-03-15T10:10:00Z"))
+    assert first.mission_id == again.mission_id != next_time.mission_id
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a/b\\c", "a-b-c"), ("..", "unknown"), (" ", "unknown"), ("x" * 200, "x" * 100)],
+)
+def test_a_label_becomes_a_domain_whatever_it_holds(name, expected):
+    assert domain(name) == expected
+
+
+@pytest.fixture
+def serving(tmp_path):
+    store = StoreResource(data_dir=str(tmp_path / "data"), timezone="UTC")
+    with serve(build_app(store.landing, store.zone, "the-token")) as client:
+        yield store, client.base_url.port
+
+
+def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
+    program = shutil.which("prometheus-alertmanager")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("not installed: prometheus-alertmanager")
+        pytest.skip("not installed: prometheus-alertmanager")
+    store, port = serving
+    config = tmp_path / "am.yml"
+    config.write_text(
+        "route: {receiver: grace, group_wait: 100ms, group_interval: 300ms, repeat_interval: 1s}\n"
+        "receivers:\n"
+        "  - name: grace\n"
+        "    webhook_configs:\n"
+        f"      - url: http://127.0.0.1:{port}/api/missions/alertmanager\n"
+        "        http_config: {authorization: {credentials: the-token}}\n",
+        encoding="utf-8",
+    )
+    listen = f"127.0.0.1:{free_port()}"
+    command = [
+        program,
+        f"--config.file={config}",
+        f"--storage.path={tmp_path / 'am'}",
+        f"--web.listen-address={listen}",
+        "--cluster.listen-address=",
+    ]
+    began = datetime.now(UTC) - timedelta(minutes=20)
+    labels = {"alertname": "HighLatency", "service": "payments", "severity": "critical"}
+    firing = {"labels": labels, "startsAt": began.isoformat()}
+    with running(command, f"http://{listen}/-/ready", tmp_path):
+        alerts = f"http://{listen}/api/v2/alerts"
+        assert httpx.post(alerts, json=[firing], trust_env=False).status_code == 200
+        time.sleep(1.0)
+        with store.landing() as landing:
+            assert landing.domains(began) == [], "a firing alert is no mission yet"
+        over = {**firing, "endsAt": datetime.now(UTC).isoformat()}
+        assert httpx.post(alerts, json=[over], trust_env=False).status_code == 200
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with store.landing() as landing:
+                events = landing.events([f"{datetime.now(UTC):%Y-%m-%d}"])
+            if events:
+                break
+            time.sleep(0.1)
+        time.sleep(1.5)
+        with store.landing() as landing:
+            events = landing.events([f"{datetime.now(UTC):%Y-%m-%d}"])
+            assert landing.rejected() == []
+    (event,) = events
+    mission = parse(event.raw, datetime.now(UTC))
+    assert (mission.domain_id, mission.severity) == ("payments", "critical")
+    assert abs((mission.started_at - began).total_seconds()) < 0.01
