@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-speed lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test: $(VENV)/installed-dev  ## Run the tests
 
 judge-exam: $(VENV)/installed-dev  ## The judge against simulated truths, beside three peers (one minute)
 	$(BIN)/python -m benchmarks.judge_exam $(ARGS)
+
+judge-real: $(VENV)/installed-dev  ## The judge on real sets: make judge-real DATA="folder …"
+	$(BIN)/python -m benchmarks.judge_real $(DATA)
 
 judge-speed: $(VENV)/installed-dev  ## 100,000 missions against 10 million samples, beside reading them
 	$(BIN)/python -m benchmarks.judge_speed $(ARGS)
