@@ -247,7 +247,8 @@ def _change(row: Row) -> str:
     improvement, improved = row["improvement_percent"], row["improved"]
     if improvement:
         return f"{wording.percent(improvement)} {'better' if improvement > 0 else 'worse'}"
-    if improved is not None:
+    # A change of no improvement (0) is neither: it may stay within a band.
+    if improvement is None and improved is not None:
         return "better" if improved else "worse"
     return ""
 

@@ -164,6 +164,7 @@ def test_many_and_long_actions_are_cut_and_counted():
             "Latency fell from 12 ms to 0 ms (100 % better).",
         ),
         ({"improvement_percent": None, "improved": None}, "fell from 520 ms to 280 ms."),
+        ({"improvement_percent": 0.0, "improved": False}, "fell from 520 ms to 280 ms."),
         ({"post": 520.0, "improvement_percent": 0.0}, "Latency stayed at 520 ms."),
         ({"post": None, "verdict": "insufficient_data"}, "I had no reading from after."),
         ({"pre": None, "verdict": "insufficient_data"}, "I had no reading from before."),
