@@ -15,7 +15,16 @@ import numpy as np
 from grace_assets.core import estimate, windows
 from grace_assets.core.autocorrelation import surest_steps, weighted_level
 from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
-from grace_assets.core.estimate import Level, Noise
+from grace_assets.core.estimate import Level
+from grace_assets.core.noise import (
+    Noise,
+    nan_mean,
+    nan_median,
+    ordinary_change,
+    own_deviation,
+    own_noise,
+    reference_noise,
+)
 from grace_assets.core.windows import REFERENCE_DAYS, Locator, Missions, Pairs, Series
 
 # Windows in their order: before, after, then the reference days of the window before and of the
@@ -188,7 +197,7 @@ def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readin
     n_after = count[:, _AFTER]
     judged = np.stack([np.maximum(cuts.n_before, usual_slots), n_after])
     ordinary = np.where(np.tile(usable, 2), count[:, _REFERENCE:], np.nan)
-    n_usual = np.where(usable.any(axis=1), estimate.nan_median(ordinary), judged.max(axis=0))
+    n_usual = np.where(usable.any(axis=1), nan_median(ordinary), judged.max(axis=0))
     logarithmic = cuts.positive & (rules.kind == "gauge") & (rules.direction != "band")
     sign = np.where(rules.direction == "higher", -1.0, 1.0)
     apart = 1 + cuts.between / window * n_usual
@@ -278,10 +287,10 @@ def _batch(
     weighted = weighted_level(matrix, count, centres, noise.sd[:, None], noise.r[:, None])
     before, after = np.moveaxis(weighted[:, _REFERENCE:].reshape(len(matrix), 2, -1), 1, 0)
     changes = np.where(usable, before - after, np.nan)
-    change, change_sd = estimate.ordinary_change(changes, noise.days)
+    change, change_sd = ordinary_change(changes, noise.days)
     noise = replace(noise, change=change, change_sd=change_sd)
     mission = slice(0, _REFERENCE)
-    deviation = estimate.own_deviation(matrix[:, mission], noise.r)
+    deviation = own_deviation(matrix[:, mission], noise.r)
     levels = np.stack(
         [centres[:, mission], deviation, count[:, mission], weighted[:, mission]], axis=-1
     )
@@ -301,18 +310,18 @@ def _begun(before: np.ndarray, count: np.ndarray, noise: Noise, both: np.ndarray
 def _centres(matrix: np.ndarray, count: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Medians; means of counts, whose median is blind to a few among many zeros."""
     centres = windows.row_medians(matrix, count)
-    centres[means] = estimate.nan_mean(matrix[means])
+    centres[means] = nan_mean(matrix[means])
     return centres
 
 
 def _noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray, count: np.ndarray) -> Noise:
     """Noise of the reference days where there are enough, else of the mission's own windows."""
     own = [0, _AFTER]
-    noise = estimate.own_noise(matrix[:, own], centres[:, own], count[:, own]).columns()
+    noise = own_noise(matrix[:, own], centres[:, own], count[:, own]).columns()
     with_history = usable.any(axis=1)
     if with_history.any():
         days = (2, REFERENCE_DAYS)
-        noise[:, with_history] = estimate.reference_noise(
+        noise[:, with_history] = reference_noise(
             matrix[with_history, _REFERENCE:].reshape(-1, *days, matrix.shape[-1]),
             centres[with_history, _REFERENCE:].reshape(-1, *days),
             usable[with_history],
