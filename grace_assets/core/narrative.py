@@ -49,7 +49,7 @@ _PAST_TENSE = re.compile(
     re.IGNORECASE,
 )
 _CREDITED = {
-    "controlled": "what I left alone did not recover",
+    "controlled": "others with the same problem, left alone, did not recover as well",
     "supported": "such problems rarely heal by themselves",
 }
 
