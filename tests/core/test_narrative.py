@@ -35,12 +35,16 @@ REST = "The payments domain"
 @pytest.mark.parametrize(
     ("verdict", "attribution", "end"),
     [
-        ("effective", "controlled", "I restored the payments domain: what I left alone did not"),
+        (
+            "effective",
+            "controlled",
+            "I restored the payments domain: others with the same problem, left",
+        ),
         ("effective", "supported", "I restored the payments domain: such problems rarely heal"),
         ("effective", "coincident", f"{REST} recovered after I acted."),
         ("effective", "confounded", f"{REST} recovered. {DOUBT}"),
         ("effective", "unknown", f"{REST} recovered after I acted; I do not know whether it was"),
-        ("partial", "controlled", "I partly restored the payments domain: what I left alone"),
+        ("partial", "controlled", "I partly restored the payments domain: others with the same"),
         ("partial", "supported", "I partly restored the payments domain: such problems rarely"),
         ("partial", "coincident", f"{REST} got better after I acted, but was not fully healthy."),
         ("partial", "confounded", f"{REST} got better, but was not fully healthy. {DOUBT}"),
