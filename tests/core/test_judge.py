@@ -407,6 +407,14 @@ def test_a_seasonal_drop_is_nobodys_success():
     assert recovered(judged(simulate(300, 0.8, season=evening, seed=16))) <= 0.01
 
 
+def test_the_season_takes_no_credit_from_a_useless_mission_on_a_fault():
+    def evening(minute):
+        return np.where(minute < 3, 1.3, 0.8)
+
+    values = simulate(300, 0.8, before=1.8, after=1.8, season=evening, seed=22)
+    assert recovered(judged(values)) <= 0.03
+
+
 def test_slow_wander_under_fast_noise_is_not_credited_to_a_useless_mission():
     rng = np.random.default_rng(19)
     shape = (600, 15, len(MINUTES))

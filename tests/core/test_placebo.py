@@ -83,6 +83,23 @@ def test_the_days_of_placebos_serve_as_reference_and_those_of_missions_do_not():
     assert some[0]["placebos"] == 22
 
 
+def test_many_days_together_give_what_each_gives_alone():
+    days = [
+        (f"{(MIDNIGHT + n * DAY):%Y-%m-%d}", MIDNIGHT + n * DAY, MIDNIGHT + (n + 1) * DAY)
+        for n in range(-11, 1)
+    ]
+    values = 280 + 10 * ar1((1, 27 * 1440 + 120), 0.5, np.random.default_rng(2))[0]
+    rows = samples(("rag_kpis", "shop", "latency_ms", MIDNIGHT - 26 * DAY, list(values)))
+
+    def judged(some: list) -> list[dict]:
+        placebos = placebo_missions(some, ["shop"], NOBODY, RULES)
+        return placebo_daily(placebos, rows, RULES, LATER, NOBODY).to_pylist()
+
+    together = judged(days)
+    assert [row["placebos"] for row in together] == [24] * 12
+    assert together == [row for day in days for row in judged([day])]
+
+
 def counts(*rows: tuple[str, int, int]) -> pa.Table:
     schema = TABLES["placebo_daily"].with_date()
     zero = {"false_harms": 0, "episodes": 0, "healed": 0}
