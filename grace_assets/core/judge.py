@@ -288,6 +288,7 @@ def _table(
         "unit": np.where(known, rules.unit[at], None),
         "direction": np.where(known, rules.direction[at], None),
         "reason_codes": reason_lists(flags),
+        "method_version": pa.repeat(METHOD_VERSION, len(at)),
     }
     for field in _SCHEMA:
         if field.name not in arrays:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.judge import METHOD_VERSION
 from grace_assets.core.schemas import DATE, TABLES
 
 _SCHEMA = TABLES["mission_telemetry"].with_date()
@@ -64,4 +65,5 @@ def _empty(
         "n_reference": 0,
         "verdict": "insufficient_data",
         "reason_codes": [REASON, reason],
+        "method_version": METHOD_VERSION,
     }

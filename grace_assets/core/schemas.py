@@ -150,6 +150,7 @@ _SCHEMAS = (
             _required("n_reference", "int", "Reference windows used."),
             _required("verdict", "string", "Verdict on this metric."),
             _required("reason_codes", "list<string>", "Why, in codes."),
+            Column("method_version", "string", "The judge that gave it."),
         ),
     ),
     TableSchema(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -140,3 +141,23 @@ def test_the_lock_keeps_a_second_process_out(tmp_path):
         inside = subprocess.run([sys.executable, "-c", attempt, path], check=False)
     after = subprocess.run([sys.executable, "-c", attempt, path], check=False)
     assert (inside.returncode, after.returncode) == (7, 0)
+
+
+def test_a_file_of_an_earlier_version_reads_with_what_it_lacks_unknown(tmp_path):
+    lake = Lake(tmp_path)
+    schema = TABLES["mission_verdicts"].arrow()
+    old = schema.remove(schema.get_field_index("reason_codes"))
+    old = old.remove(old.get_field_index("held"))
+    values = {
+        "mission_id": "m",
+        "stage": "first",
+        "judged_at": datetime(2026, 3, 1, tzinfo=UTC),
+        "method_version": "1",
+        "verdict": "effective",
+        "effectiveness_score": 1.0,
+    }
+    path = lake.path("mission_verdicts", "2026-03-01")
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([values], schema=old), path)
+    (row,) = lake.read("mission_verdicts", ["2026-03-01"]).to_pylist()
+    assert row == {"date": "2026-03-01", **values, "held": None, "reason_codes": []}
