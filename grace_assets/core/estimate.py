@@ -33,8 +33,6 @@ Z_HELD = Z_PROBLEM
 Z_INTERVAL = 1.96
 SAME = 0.25
 """A change surely smaller than this share of the gap is no effect."""
-
-
 FEW_DAYS = 1.0
 """How far below the truth a deviation over few days may lie by chance, times √(days − 1)."""
 OWN_NOISE = 0.88
@@ -75,7 +73,7 @@ Z_UNHEALTHY = 0.6
 
 @dataclass(frozen=True)
 class Level:
-    """A window: its centre, the standard deviation around it, and how many samples.
+    """A window: its centre, the deviation of its samples, and how many there are.
 
     `weighted` is the same level estimated with most certainty (`weighted_level`): the centre is
     what is published and compared with healthy, the weighted level is what a change is told by.
@@ -174,7 +172,7 @@ def estimate(
 
 
 def sure_beyond(z: np.ndarray | float, freedom: np.ndarray) -> np.ndarray:
-    """Student's t for a normal quantile, to the first order (Peizer and Pratt's leading term)."""
+    """Student's t for a normal quantile, to first order (Abramowitz and Stegun 26.7.5)."""
     return z * (1 + (z * z + 1) / (4 * np.maximum(freedom, 2)))
 
 
