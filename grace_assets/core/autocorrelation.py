@@ -3,7 +3,7 @@
 Belongs here: what follows from modelling the samples of a window as a level plus AR(1) noise of
 standard deviation `sd` and lag-1 autocorrelation `r` (0 ≤ r < 1). Plain numbers in and out, one
 row a mission × series. A before/after comparison that takes such samples for independent calls
-a useless repair a success in a third of the cases (Linden 2013, BMC MRM 13:119).
+a useless repair a success in a third of the cases (`make judge-exam`).
 """
 
 from __future__ import annotations
