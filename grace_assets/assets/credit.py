@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 ERROR_RATE_DAYS = 28
 """Days back over which the judge's error rate is taken."""
-CHUNK_DAYS = 7
-"""Placebos stand in every hour of every series: fewer days at once than elsewhere."""
 
 
 @daily_asset(
@@ -52,7 +50,7 @@ def placebo_daily(
 
     lake, days = store.lake(), context.partition_keys
     with lake.exclusive("placebo_daily"), store.landing() as landing:
-        for some in chunks(days, CHUNK_DAYS):
+        for some in chunks(days):
             rows = judge_placebos(store, landing, some)
             written = lake.replace("placebo_daily", some, rows)
             columns = ["domain_id", "metric", "placebos", "false_successes", "episodes", "healed"]

@@ -94,9 +94,9 @@ def verdict(
     )
 
 
-def chunks(days: Sequence[str], size: int = CHUNK_DAYS) -> Iterator[Sequence[str]]:
+def chunks(days: Sequence[str]) -> Iterator[Sequence[str]]:
     """`days` in portions of a bounded size."""
-    return (days[i : i + size] for i in range(0, len(days), size))
+    return (days[i : i + CHUNK_DAYS] for i in range(0, len(days), CHUNK_DAYS))
 
 
 def days_around(days: Sequence[str], before: int, after: int) -> list[str]:

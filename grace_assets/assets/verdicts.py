@@ -65,36 +65,34 @@ def looks_at(
 
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     found = [lake.read("mission_verdicts", [])]
-    missions, telemetry, others = None, None, None
-    for stage in STAGES:
-        recovered = outcomes.filter(due(outcomes, stage, catalogue, now))
-        if recovered.num_rows == 0:
-            continue
-        if missions is None:
-            missions = lake.read("mission_events", days)
-            telemetry = lake.read("mission_telemetry", days)
-            # From the landing: whether later days have been made already must not matter.
-            others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS)))
+    wanted = [(stage, outcomes.filter(due(outcomes, stage, catalogue, now))) for stage in STAGES]
+    if not any(recovered.num_rows for _, recovered in wanted):
+        return found[0]
+    missions = lake.read("mission_events", days)
+    telemetry = lake.read("mission_telemetry", days)
+    # From the landing: whether later days have been made already must not matter.
+    others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS)))
+    first, last = reach(store, missions)
+    last += max(stage.delay for stage in STAGES) + timedelta(hours=1)
+    recovered_domains = pc.unique(wanted[0][1]["domain_id"]).to_pylist()
+    samples = store.samples().read(first, last, recovered_domains)
+    for stage, recovered in wanted:
         order = pc.index_in(recovered["mission_id"], missions["mission_id"].combine_chunks())
         recovered, order = recovered.filter(pc.is_valid(order)), order.drop_null()
-        events = missions.take(order)
-        first, last = reach(store, events)
-        last += stage.delay + timedelta(hours=1)
-        domains = pc.unique(events["domain_id"]).to_pylist()
-        samples = store.samples().read(first, last, domains)
-        found.append(
-            look_again(
-                stage,
-                events,
-                recovered,
-                telemetry,
-                samples,
-                catalogue,
-                now,
-                others,
-                store.timezone,
-            )
+        if recovered.num_rows == 0:
+            continue
+        looks = look_again(
+            stage,
+            missions.take(order),
+            recovered,
+            telemetry,
+            samples,
+            catalogue,
+            now,
+            others,
+            store.timezone,
         )
+        found.append(looks)
     return pa.concat_tables(found)
 
 
