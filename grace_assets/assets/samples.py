@@ -1,5 +1,6 @@
 """KPI samples: what was dropped or ingested, and what the configured sources are asked for."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from os import environ
@@ -13,10 +14,9 @@ from grace_assets.resources import StoreResource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from grace_assets.lake.source_log import Failure
     from grace_assets.sources.pull import Pulled
 
-TRY_AGAIN = timedelta(hours=1)
+TRY_AGAIN, TRY_FOR = timedelta(hours=1), timedelta(days=8)
 
 
 @daily_asset(
@@ -35,52 +35,52 @@ TRY_AGAIN = timedelta(hours=1)
 def kpi_samples(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    samples, counts, notes, failures = store.samples(), {}, {}, []
-    figures: dict[str, int] = {}
+    samples, counts, notes = store.samples(), {}, {}
+    figures, missing = Counter(), set()
     for days in chunks(context.partition_keys):
-        if environ.get("PROMETHEUS_URL"):
-            pulled, failed = pull_for(store, days)
-            failures += failed
-            figures["queries"] = figures.get("queries", 0) + pulled.queries
-            figures["fetched"] = figures.get("fetched", 0) + sum(pulled.samples.values())
-            figures["dropped_as_no_number"] = (
-                figures.get("dropped_as_no_number", 0) + pulled.dropped
-            )
+        pulled = pull_for(store, days)
+        figures["queries"] += pulled.queries
+        figures["fetched"] += sum(pulled.samples.values())
+        figures["dropped_as_no_number"] += pulled.dropped
+        missing |= {f"{metric}: {error}" for metric, error in pulled.failed.items()}
         for day in days:
             by_source = samples.counts(day)
             counts[day] = sum(by_source.values())
             records = [{"source": s, "samples": n} for s, n in sorted(by_source.items())]
             notes[day] = preview(records, len(records))
     report(context, counts, notes)
-    yield dg.MaterializeResult(metadata=figures)
-    missing = sorted({f"{f.source} {f.metric}: {f.reason}" for f in failures})
-    yield verdict(context, "sources_answered", missing, warn=True)
+    yield dg.MaterializeResult(metadata=dict(figures))
+    yield verdict(context, "sources_answered", sorted(missing), warn=True)
 
 
-def pull_for(store: StoreResource, days: Sequence[str]) -> tuple["Pulled", list["Failure"]]:
-    """Fetch for the missions of some days; what failed is remembered and due again in an hour."""
+def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled":
+    """Fetch for the missions of some days; what failed is remembered, and due again in an hour."""
     from grace_assets.lake.source_log import Failure
     from grace_assets.sources.http import Endpoint, SourceError
     from grace_assets.sources.pull import SOURCE, Pulled, pull
 
     now, missions = store.now(), store.lake().read("mission_events", days)
-    try:
-        endpoint = Endpoint.of(environ["PROMETHEUS_URL"], environ.get("PROMETHEUS_BEARER_TOKEN"))
-        pulled = pull(store.root, endpoint, store.catalogue(), reaches(store, missions), now)
-    except SourceError as error:
-        metrics = [name for name, rule in store.catalogue().rules if rule.promql]
-        pulled = Pulled(failed=dict.fromkeys(metrics, error))
-    with_missions = sorted(set(missions["date"].to_pylist()))
+    url, pulled = environ.get("PROMETHEUS_URL"), Pulled()
+    if url and missions.num_rows:
+        try:
+            endpoint = Endpoint.of(url, environ.get("PROMETHEUS_BEARER_TOKEN"))
+            pulled = pull(store.root, endpoint, store.catalogue(), reaches(store, missions), now)
+        except SourceError as error:
+            metrics = [name for name, rule in store.catalogue().rules if rule.promql]
+            pulled.failed = dict.fromkeys(metrics, error)
+    failed_days = sorted(set(missions["date"].to_pylist())) if pulled.failed else []
     failures = [
         Failure(day, SOURCE, metric, error.code)
-        for day in with_missions
+        for day in failed_days
         for metric, error in pulled.failed.items()
     ]
     store.source_log().replace_failures(days, failures)
+    # Of older days nobody waits for a verdict: they are asked for when they are made again.
+    recent = (store.today() - TRY_FOR).isoformat()
+    again = {day: now + TRY_AGAIN for day in failed_days if day >= recent}
     with store.landing() as landing:
-        again = dict.fromkeys(sorted({f.day for f in failures}), now + TRY_AGAIN)
         landing.set_due("source", days, again)
-    return pulled, failures
+    return pulled
 
 
 def reaches(store: StoreResource, missions: "pa.Table") -> dict[str, tuple[datetime, datetime]]:

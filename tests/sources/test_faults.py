@@ -197,3 +197,21 @@ def test_a_source_that_fails_leaves_its_metrics_without_data_and_says_so(tmp_pat
     assert all("source_failed" not in r["reason_codes"] for r in loop.table("mission_telemetry"))
     with loop.store.landing() as landing:
         assert landing.due("source", loop.store.now() + timedelta(days=9)) == {}
+
+
+def test_a_source_that_is_switched_off_owes_nothing_any_more(tmp_path, monkeypatch):
+    rules = tmp_path / "kpis.yaml"
+    rules.write_text(RULES, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    loop = Loop(tmp_path / "data", "2026-03-16T12:00:00+00:00", rules)
+    times = {"started_at": "2026-03-15T10:00:00Z", "completed_at": "2026-03-15T10:05:00Z"}
+    loop.take(event("m", domain_id="payments", **times))
+    monkeypatch.setenv("PROMETHEUS_URL", "not a url with canary-4")
+    with pytest.raises(AssertionError, match="sources_answered"):
+        loop.run("2026-03-15", **{"grace/deliver": "never"})
+    assert loop.table("mission_telemetry")[0]["reason_codes"] == ["source_failed", "bad_url"]
+    monkeypatch.delenv("PROMETHEUS_URL")
+    loop.run("2026-03-15", **{"grace/deliver": "never"})
+    assert loop.table("mission_telemetry") == []
+    with loop.store.landing() as landing:
+        assert landing.due("source", loop.store.now() + timedelta(days=9)) == {}
