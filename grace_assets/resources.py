@@ -112,7 +112,8 @@ class StoreResource(dg.ConfigurableResource):
     def ledger(self) -> "Ledger":
         from grace_assets.notify.ledger import Ledger
 
-        return Ledger(self.root / "state" / "delivery.sqlite")
+        # The URL may hold a password, so it is no configuration of the resource.
+        return Ledger(environ.get("GRACE_LEDGER_URL") or self.root / "state" / "delivery.sqlite")
 
 
 class DeliveryResource(dg.ConfigurableResource):

@@ -26,8 +26,10 @@ from grace_assets.notify.lifecycle import (
     RESEND_MARKED,
 )
 from grace_assets.notify.outcome import Outcome, retry_delay
+from grace_assets.resources import StoreResource
 from tests import postgres
 from tests.notify.briefs import NOW
+from tests.servers import unavailable
 
 MINUTE = timedelta(minutes=1)
 ENTRY = Entry("2026-03-01", "brief-2026-03-01", 1, "email", "ann@example.org", "hash-1")
@@ -39,7 +41,7 @@ ELSEWHERE = "another-host/boot/pid:[1]/42/1000"
 def postgresql() -> Iterator[str]:
     folder = postgres.programs()
     if folder is None:
-        pytest.skip("PostgreSQL is not installed")
+        unavailable("postgresql")
     with postgres.server(folder) as url:
         yield url
 
@@ -314,3 +316,17 @@ def test_sqlite_flushes_every_commit(tmp_path: Path):
     with ledger._engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2, "FULL"
+
+
+def test_a_url_in_the_environment_moves_the_ledger_to_a_server(tmp_path, monkeypatch, postgresql):
+    store = StoreResource(data_dir=str(tmp_path), timezone="UTC")
+    monkeypatch.setenv("GRACE_LEDGER_URL", postgresql)
+    promise(store.ledger())
+    try:
+        assert not (tmp_path / "state" / "delivery.sqlite").exists()
+        assert [row["status"] for row in store.ledger().rows(ENTRY.date)] == ["pending"]
+    finally:
+        metadata.drop_all(sa.create_engine(postgresql, poolclass=sa.pool.NullPool))
+    monkeypatch.delenv("GRACE_LEDGER_URL")
+    assert store.ledger().rows(ENTRY.date) == []
+    assert (tmp_path / "state" / "delivery.sqlite").exists()

@@ -1,7 +1,6 @@
 """A real Alertmanager posts to the real server: firing, then resolved, becomes one mission."""
 
 import json
-import os
 import shutil
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from grace_assets.core.events import parse
 from grace_assets.resources import StoreResource
 from grace_assets.sources.alertmanager import WebhookError, domain, read
 from tests.prometheus import free_port, running
+from tests.servers import unavailable
 from tests.serving import serve
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -99,9 +99,7 @@ def serving(tmp_path):
 def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
     program = shutil.which("prometheus-alertmanager")
     if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("not installed: prometheus-alertmanager")
-        pytest.skip("not installed: prometheus-alertmanager")
+        unavailable("prometheus-alertmanager")
     store, port = serving
     config = tmp_path / "am.yml"
     config.write_text(
