@@ -77,8 +77,8 @@ def placebo_daily(
 ) -> pa.Table:
     """Counts per date, domain, source and metric (table `placebo_daily`).
 
-    An episode begins at a placebo with a problem whose placebo before, an hour earlier, was
-    judged and had none; it healed where that placebo looks effective.
+    An episode begins at a placebo with a problem whose placebo before, an hour earlier on the
+    same date, was judged and had none; it healed where that placebo looks effective.
     """
     rows = judge(placebos, samples, catalogue, now, real, timezone=timezone, acted=False)
     at = pc.index_in(rows["mission_id"], placebos["mission_id"].combine_chunks())
@@ -92,7 +92,8 @@ def placebo_daily(
     judged = ~np.isin(verdict, NOT_SCORED)
     problem = judged & saw_problem(rows)
     hour = EVERY // timedelta(microseconds=1)
-    same = (np.diff(series) == 0) & (np.diff(started) == hour)
+    dates = np.array(rows[DATE].to_pylist(), str)
+    same = (np.diff(series) == 0) & (np.diff(started) == hour) & (dates[1:] == dates[:-1])
     follows = np.append(False, same)[: len(problem)]
     begins = problem & (follows & np.append(False, judged & ~problem)[:-1])
     counts = {

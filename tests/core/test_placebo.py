@@ -89,6 +89,7 @@ def test_many_days_together_give_what_each_gives_alone():
         for n in range(-11, 1)
     ]
     values = 280 + 10 * ar1((1, 27 * 1440 + 120), 0.5, np.random.default_rng(2))[0]
+    values[20 * 1440 - 30 : 20 * 1440 + 200] += 200  # begins before midnight
     rows = samples(("rag_kpis", "shop", "latency_ms", MIDNIGHT - 26 * DAY, list(values)))
 
     def judged(some: list) -> list[dict]:
@@ -97,6 +98,7 @@ def test_many_days_together_give_what_each_gives_alone():
 
     together = judged(days)
     assert [row["placebos"] for row in together] == [24] * 12
+    assert sum(row["episodes"] for row in together) == 0
     assert together == [row for day in days for row in judged([day])]
 
 
