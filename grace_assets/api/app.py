@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Sequence
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
+from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,12 +29,16 @@ from starlette.routing import Route
 
 from grace_assets.api.strict_json import NotAllowed, NotJson, broken_rule, split
 from grace_assets.core.events import day_of
-from grace_assets.lake.landing import Counts, Landing, Line, Rejected
+from grace_assets.lake.landing import Landing, Line, Rejected
 from grace_assets.sources import alertmanager, cloudevents
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY = 8 * 2**20
 READ_SECONDS = 30.0
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "testserver")
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_JSON, _BINARY = "application/json", "binary"
+_BEGINS = {cloudevents.STRUCTURED: b"{", cloudevents.BATCHED: b"[", _BINARY: b"{"}
 
 OpenLanding = Callable[[], AbstractContextManager[Landing]]
 
@@ -64,10 +70,18 @@ def may_bind(host: str, token: str | None) -> bool:
 
 
 def build_app(
-    open_landing: OpenLanding, zone: Any, token: str | None, hosts: Sequence[str] = ("*",)
+    open_landing: OpenLanding,
+    zone: tzinfo,
+    token: str | None,
+    hosts: Sequence[str] = ("*",),
+    domain_labels: Sequence[str] = alertmanager.DOMAIN_LABELS,
 ) -> Starlette:
-    """The application; `hosts` are the Host headers answered, against rebinding of names."""
-    api = Api(open_landing, zone, token)
+    """The application.
+
+    `hosts` are the Host headers answered, against rebinding of names; the first of
+    `domain_labels` that an alert has names its domain.
+    """
+    api = Api(open_landing, zone, token, domain_labels)
     routes = [
         Route("/healthz", api.health),
         Route("/api/missions/events", api.events, methods=["POST"]),
@@ -76,23 +90,41 @@ def build_app(
     return Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
-        exception_handlers={HTTPException: problem},
+        exception_handlers={HTTPException: _refused, OSError: _unstored, sqlite3.Error: _unstored},
     )
 
 
-async def problem(_: Request, error: Exception) -> Response:
-    """An error as `application/problem+json`."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "Internal Server Error"
-    body = {"type": "about:blank", "status": status, "title": detail}
-    headers = getattr(error, "headers", None)
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+def problem(status: int, detail: str, **more: object) -> dict[str, object]:
+    """An error in the words of RFC 9457."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "status": status, "title": title, "detail": detail, **more}
+
+
+def _answer(body: dict[str, object], headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse(body, body["status"], headers, media_type="application/problem+json")
+
+
+async def _refused(_: Request, error: HTTPException) -> Response:
+    return _answer(problem(error.status_code, error.detail), error.headers)
+
+
+async def _unstored(_: Request, error: Exception) -> Response:
+    """The disk is full or locked: nothing is acknowledged, and the sender is to come again."""
+    logger.error("missions could not be stored: %s", error)
+    return _answer(problem(503, "not stored; send it again"), {"Retry-After": "30"})
 
 
 class Api:
-    def __init__(self, open_landing: OpenLanding, zone: Any, token: str | None) -> None:
+    def __init__(
+        self,
+        open_landing: OpenLanding,
+        zone: tzinfo,
+        token: str | None,
+        domain_labels: Sequence[str],
+    ) -> None:
         self._open = open_landing
         self._zone = zone
+        self._domain_labels = domain_labels
         self._token = sha256(token.encode()).digest() if token else None
 
     async def health(self, _: Request) -> Response:
@@ -101,25 +133,55 @@ class Api:
     async def events(self, request: Request) -> Response:
         self._authorise(request)
         kind = _content_type(request)
-        if kind not in ("application/json", cloudevents.STRUCTURED, cloudevents.BATCHED):
+        if kind not in (_JSON, cloudevents.STRUCTURED, cloudevents.BATCHED):
             raise Refusal(415, "application/json or CloudEvents JSON is needed")
-        binary = kind == "application/json" and "ce-specversion" in request.headers
-        if binary:
+        if kind == _JSON and any(name.startswith("ce-") for name in request.headers):
             _check_binary(request)
+            kind = _BINARY
         body = await _body(request)
-        incoming = _split(body)
-        if kind in (cloudevents.STRUCTURED, cloudevents.BATCHED):
-            incoming = [_unwrapped(event) for event in incoming]
-        return await self._take("http", incoming)
+        # In a thread from here on: reading megabytes of JSON would hold up every other client.
+        return await run_in_threadpool(self._take_events, kind, body)
 
     async def alertmanager(self, request: Request) -> Response:
-        """Always 202 for a message of Alertmanager: it would only repeat what it sent."""
         self._authorise(request)
-        if _content_type(request) != "application/json":
+        if _content_type(request) != _JSON:
             raise Refusal(415, "application/json is needed")
         body = await _body(request)
+        return await run_in_threadpool(self._take_alerts, body)
+
+    def _authorise(self, request: Request) -> None:
+        if self._token is None:
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        # Starlette reads headers as Latin-1: this gives back the bytes that were sent.
+        digest = sha256(given.strip().encode("latin-1")).digest()
+        if scheme.lower() != "bearer" or not hmac.compare_digest(digest, self._token):
+            raise Refusal(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+    def _take_events(self, kind: str, body: bytes) -> Response:
+        incoming = _split(body)
+        begins = _BEGINS.get(kind, b"")
+        if not body.lstrip().startswith(begins):
+            what = "an array" if begins == b"[" else "one object"
+            raise Refusal(422, f"this kind of CloudEvents message carries {what}")
+        if kind in (cloudevents.STRUCTURED, cloudevents.BATCHED):
+            incoming = [_unwrapped(event) for event in incoming]
+        answer = self._land("http", incoming)
+        if len(answer["rejected"]) == len(incoming):
+            return _answer(problem(422, "every event was rejected", **answer))
+        return JSONResponse(answer, 202)
+
+    def _take_alerts(self, body: bytes) -> Response:
+        """202 even where every alert was bad.
+
+        Alertmanager keeps resolved alerts that were refused, and would send them again with
+        every later notification of their group.
+        """
+        message = _split(body)[0]
+        if message.reason:
+            raise Refusal(422, message.reason)
         try:
-            alerts = list(alertmanager.read(body))
+            alerts = list(alertmanager.read(body, self._domain_labels))
         except alertmanager.WebhookError as error:
             raise Refusal(422, str(error)) from error
         incoming = [
@@ -127,47 +189,31 @@ class Api:
             for alert in alerts
             if alert.event or alert.reason
         ]
-        return await self._take("alertmanager", incoming, always=True)
+        return JSONResponse(self._land("alertmanager", incoming), 202)
 
-    def _authorise(self, request: Request) -> None:
-        if self._token is None:
-            return
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        digest = sha256(given.strip().encode("utf-8", "surrogateescape")).digest()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(digest, self._token):
-            raise Refusal(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
-
-    async def _take(
-        self, origin: str, incoming: list[Incoming], *, always: bool = False
-    ) -> Response:
-        counts, refused = await run_in_threadpool(self._land, origin, incoming)
-        rejected = sorted(refused, key=lambda entry: entry["index"])
-        answer = {
+    def _land(self, origin: str, incoming: Sequence[Incoming]) -> dict[str, object]:
+        """The counts of CONTRACT section 7; what they count is on disk."""
+        now = datetime.now(UTC)
+        day = day_of(now, self._zone)
+        lines = [Line(event.index + 1, event.raw) for event in incoming if event.reason is None]
+        bad = [
+            Rejected(now, day, origin, event.index + 1, event.field, event.reason, event.raw)
+            for event in incoming
+            if event.reason is not None
+        ]
+        with self._open() as landing:
+            counts = landing.add(origin, lines, now)
+            if bad:
+                landing.reject(bad)
+        rejected = sorted((*bad, *counts.rejected), key=lambda r: r.line)
+        return {
             "accepted": counts.accepted,
             "duplicates": counts.duplicate,
             "corrected": counts.corrected,
-            "rejected": rejected,
+            "rejected": [
+                {"index": r.line - 1, "field": r.field, "reason": r.reason} for r in rejected
+            ],
         }
-        if rejected and len(rejected) == len(incoming) and not always:
-            answer |= {"type": "about:blank", "status": 422, "title": "every event was rejected"}
-            return JSONResponse(answer, 422, media_type="application/problem+json")
-        return JSONResponse(answer, 202)
-
-    def _land(
-        self, origin: str, incoming: list[Incoming]
-    ) -> tuple[Counts, list[dict[str, object]]]:
-        now = datetime.now(UTC)
-        bad = [event for event in incoming if event.reason is not None]
-        lines = [Line(event.index + 1, event.raw) for event in incoming if event.reason is None]
-        with self._open() as landing:
-            day = day_of(now, self._zone)
-            kept = [Rejected(now, day, origin, e.index + 1, e.field, e.reason, e.raw) for e in bad]
-            if kept:
-                landing.reject(kept)
-            counts = landing.add(origin, lines, now)
-        refused = [(r.line - 1, r.field, r.reason) for r in (*kept, *counts.rejected)]
-        names = ("index", "field", "reason")
-        return counts, [dict(zip(names, entry, strict=True)) for entry in refused]
 
 
 def _content_type(request: Request) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +100,10 @@ def _end(text: str, start: int) -> int:
 
 
 def broken_rule(text: str) -> str | None:
-    """The rule that a JSON value breaks, in words; None where it keeps them all."""
+    """The rule that a JSON value breaks, in words; None where it keeps them all.
+
+    Raises `json.JSONDecodeError` where the text is not JSON.
+    """
     try:
         value = json.loads(
             text,
@@ -111,6 +115,8 @@ def broken_rule(text: str) -> str | None:
         _walk(value, 1)
     except NotAllowed as error:
         return str(error)
+    except RecursionError:
+        return f"nested deeper than {MAX_DEPTH}"
     return None
 
 
@@ -135,8 +141,7 @@ def _float(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise NotAllowed(f"the key {twice[:100]!r} is there twice")
     return found
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from grace_assets.core.events import Time
+from grace_assets.sources.domains import as_domain
 
 DOMAIN_LABELS = ("domain_id", "service", "job", "alertname")
 """The first of these labels that an alert has names its domain."""
@@ -36,8 +38,8 @@ _OPEN = datetime(1, 1, 1, tzinfo=UTC)
 class _Alert(msgspec.Struct):
     status: str
     labels: dict[str, str]
-    startsAt: datetime
-    endsAt: datetime | None = None
+    startsAt: Time
+    endsAt: Time | None = None
     annotations: dict[str, str] = {}
     fingerprint: str = ""
 
@@ -48,6 +50,9 @@ class _Message(msgspec.Struct):
 
 
 _MESSAGE, _ALERT = msgspec.json.Decoder(_Message), msgspec.json.Decoder(_Alert)
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class WebhookError(ValueError):
@@ -68,21 +73,23 @@ def read(body: bytes, domain_labels: Sequence[str] = DOMAIN_LABELS) -> Iterator[
     """The alerts of a message, in order; raises `WebhookError` for another body."""
     try:
         message = _MESSAGE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise WebhookError(f"not a message of Alertmanager: {error}") from error
     if message.version not in ("", "4"):
         raise WebhookError(f"version {message.version[:20]!r} of the webhook is not 4")
     for index, raw in enumerate(message.alerts):
         try:
             alert = _ALERT.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if alert.status != "resolved" or alert.endsAt is None or alert.endsAt <= _OPEN:
+                yield Read(index, bytes(raw))
+                continue
+            event = json.dumps(mission(alert, domain_labels), ensure_ascii=False).encode()
+        except _UNREADABLE as error:
             yield Read(index, bytes(raw), reason=str(error))
-            continue
-        if alert.status != "resolved" or alert.endsAt is None or alert.endsAt <= _OPEN:
-            yield Read(index, bytes(raw))
+        except OverflowError:
+            yield Read(index, bytes(raw), reason="a time outside the years 1 to 9999")
         else:
-            event = json.dumps(mission(alert, domain_labels), ensure_ascii=False)
-            yield Read(index, bytes(raw), event.encode())
+            yield Read(index, bytes(raw), event)
 
 
 def mission(alert: _Alert, domain_labels: Sequence[str]) -> dict[str, Any]:
@@ -103,7 +110,7 @@ def mission(alert: _Alert, domain_labels: Sequence[str]) -> dict[str, Any]:
     actions = notes.get("actions", "")
     return {
         "mission_id": f"alert-{key}",
-        "domain_id": domain(named),
+        "domain_id": as_domain(named),
         "started_at": start,
         "detected_at": start,
         "onset_at": start,
@@ -116,12 +123,6 @@ def mission(alert: _Alert, domain_labels: Sequence[str]) -> dict[str, Any]:
         "actions": [part.strip() for part in actions.split(";") if part.strip()],
         "labels": labels,
     }
-
-
-def domain(name: str) -> str:
-    """A label's value as a domain: what a domain must not hold becomes a dash."""
-    clean = re.sub(r"[/\\\x00-\x1f\x7f-\x9f]", "-", name)[:100].strip() or "unknown"
-    return clean if clean not in (".", "..") else "unknown"
 
 
 def _number(text: str | None) -> float | None:

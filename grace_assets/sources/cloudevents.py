@@ -7,7 +7,7 @@ SDK that decodes and encodes again does not keep.
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 
 import msgspec
 
@@ -26,29 +26,33 @@ class CloudEventError(ValueError):
 
 
 class _Envelope(msgspec.Struct):
-    specversion: str
-    id: str
-    source: str
-    type: str
+    specversion: str = ""
+    id: str = ""
+    source: str = ""
+    type: str = ""
     datacontenttype: str | None = None
     data: msgspec.Raw = msgspec.Raw()
     data_base64: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Envelope)
+_REQUIRED = ("specversion", "id", "source", "type")
+_ATTRIBUTE = re.compile(r" - at `\$\.(\w+)`$")
 
 
 def unwrap(raw: bytes) -> bytes:
     """The mission event inside a structured CloudEvent; raises `CloudEventError`."""
     try:
         event = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CloudEventError("specversion", f"not a CloudEvent: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        at = _ATTRIBUTE.search(str(error))
+        field = at.group(1) if at else "specversion"
+        raise CloudEventError(field, f"not a CloudEvent: {error}") from error
+    for name in _REQUIRED:
+        if not getattr(event, name):
+            raise CloudEventError(name, "is missing or empty")
     if event.specversion != "1.0":
         raise CloudEventError("specversion", f"{event.specversion[:20]!r} is not 1.0")
-    for name in ("id", "source"):
-        if not getattr(event, name):
-            raise CloudEventError(name, "must not be empty")
     if event.type != TYPE:
         raise CloudEventError("type", f"{event.type[:100]!r} is not {TYPE}")
     content = (event.datacontenttype or "application/json").partition(";")[0].strip().lower()
@@ -60,7 +64,7 @@ def unwrap(raw: bytes) -> bytes:
     if event.data_base64 is not None:
         try:
             return base64.b64decode(event.data_base64, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise CloudEventError("data_base64", "is not base64") from error
     if data in (b"", b"null"):
         raise CloudEventError("data", "is missing")

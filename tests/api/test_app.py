@@ -1,6 +1,9 @@
 """Missions over HTTP: what is taken is on disk, what is not is named, and nothing is a 500."""
 
+import base64
 import json
+import time
+from http import HTTPStatus
 
 import httpx
 import pytest
@@ -15,6 +18,7 @@ from tests.conftest import event
 from tests.serving import serve
 
 URL = "/api/missions/events"
+ALERTS = "/api/missions/alertmanager"
 JSON = {"content-type": "application/json"}
 EVENT = event("m1")
 
@@ -126,7 +130,47 @@ def test_a_body_that_is_no_event_is_refused_with_a_problem(client, store, body, 
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
+    assert answer.json()["title"] == HTTPStatus(status).phrase
     assert known(store) == []
+
+
+@pytest.mark.parametrize("levels", [33, 500, *range(940, 1000, 3), 5_000])
+def test_nesting_is_refused_however_near_to_the_interpreters_own_limit(client, levels):
+    deep = "[" * levels + "]" * levels
+    assert post(client, f'{{"a": {deep}}}').status_code == 422
+    packed = base64.b64encode(deep.encode()).decode()
+    wrapped = json.dumps(envelope(data=None, data_base64=packed))
+    assert client.post(URL, content=wrapped, headers=STRUCTURED).status_code == 422
+    assert client.post(ALERTS, content=f'{{"alerts": {deep}}}', headers=JSON).status_code == 422
+
+
+def test_a_key_repeated_among_many_is_found_in_no_time(client):
+    keys = ", ".join(f'"k{n}": 1' for n in range(50_000))
+    began = time.monotonic()
+    answer = post(client, f'{{{keys}, "k49999": 2}}')
+    assert "twice" in answer.json()["rejected"][0]["reason"]
+    assert time.monotonic() - began < 5
+
+
+def test_what_cannot_be_stored_is_not_acknowledged(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    broken = StoreResource(data_dir=str(tmp_path / "file"), timezone="UTC")
+    with serve(build_app(broken.landing, broken.zone, None)) as client:
+        answer = post(client, EVENT)
+    assert (answer.status_code, answer.json()["title"]) == (503, "Service Unavailable")
+    assert answer.headers["retry-after"].isdigit()
+    assert str(tmp_path) not in answer.text
+
+
+def test_a_body_that_drips_is_given_up(client, monkeypatch):
+    monkeypatch.setattr(application, "READ_SECONDS", 0.2)
+
+    def drip():
+        for _ in range(20):
+            yield b" "
+            time.sleep(0.05)
+
+    assert client.post(URL, content=drip(), headers=JSON).status_code == 408
 
 
 def test_other_content_and_other_methods_are_refused(client):
@@ -152,7 +196,14 @@ def test_a_token_is_needed_where_one_is_set_and_never_echoed(store):
             assert answer.status_code == 401
             assert "canary" not in answer.text + str(answer.headers)
         assert post(client, EVENT, authorization="Bearer canary-token").status_code == 202
+        assert client.post(ALERTS, content=b"{}", headers=JSON).status_code == 401
         assert client.get("/healthz").status_code == 200
+
+
+def test_a_token_may_hold_any_character(store):
+    with serve(build_app(store.landing, store.zone, "Schlüssel")) as client:
+        headers = {**JSON, "authorization": "Bearer Schlüssel".encode()}
+        assert client.post(URL, content=TEXT, headers=headers).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -205,8 +256,50 @@ def test_cloudevents_come_structured_batched_and_binary(client, store):
         "ce-type": "grace.mission.completed",
     }
     assert counts(post(client, event("m4"), **binary)) == (202, 1, 0, 0, [])
+    for name in binary:
+        partly = {key: value for key, value in binary.items() if key != name}
+        assert post(client, event("m5"), **partly).status_code == 422
     assert post(client, event("m5"), **{**binary, "ce-type": "other"}).status_code == 422
-    assert known(store) == ["m1", "m2", "m3", "m4"]
+    packed = base64.b64encode(json.dumps(event("m6")).encode()).decode()
+    based = json.dumps(envelope(data=None, data_base64=packed))
+    assert counts(client.post(URL, content=based, headers=STRUCTURED)) == (202, 1, 0, 0, [])
+    assert known(store) == ["m1", "m2", "m3", "m4", "m6"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "what"),
+    [
+        ("structured", [EVENT], "one object"),
+        ("batched", EVENT, "an array"),
+        ("binary", [EVENT], "one object"),
+    ],
+)
+def test_each_mode_of_cloudevents_carries_its_own_shape(client, store, headers, body, what):
+    modes = {
+        "structured": STRUCTURED,
+        "batched": BATCHED,
+        "binary": {
+            **JSON,
+            "ce-specversion": "1.0",
+            "ce-id": "1",
+            "ce-source": "/grace",
+            "ce-type": "grace.mission.completed",
+        },
+    }
+    answer = client.post(URL, content=json.dumps(body), headers=modes[headers])
+    assert (answer.status_code, what in answer.json()["detail"]) == (422, True)
+    assert known(store) == []
+
+
+def test_the_events_data_lies_in_the_trail_as_it_came(client, store):
+    data = '{ "mission_id":"m1", "domain_id": "d\\u00e9", "odd":  1.50, ' + TEXT[1:].replace(
+        '"mission_id": "m1", "domain_id": "payments", ', ""
+    )
+    raw = json.dumps(envelope(data=None))[:-1] + f', "data": {data}}}'
+    assert client.post(URL, content=raw, headers=STRUCTURED).status_code == 202
+    with store.landing() as landing:
+        (kept,) = landing.events(["2026-03-01"])
+    assert kept.raw == data.encode()
 
 
 @pytest.mark.parametrize(
@@ -214,11 +307,13 @@ def test_cloudevents_come_structured_batched_and_binary(client, store):
     [
         ({"specversion": "0.3"}, "specversion"),
         ({"id": ""}, "id"),
-        ({"source": None}, "specversion"),
+        ({"source": None}, "source"),
+        ({"id": 7}, "id"),
         ({"type": "grace.mission.started"}, "type"),
         ({"datacontenttype": "text/plain"}, "datacontenttype"),
         ({"data": None}, "data"),
         ({"data": None, "data_base64": "%%%"}, "data_base64"),
+        ({"data": None, "data_base64": "é"}, "data_base64"),
         ({"data_base64": "e30="}, "data_base64"),
         ({"data": {"mission_id": "m"}}, "domain_id"),
         ({"data": None, "data_base64": "/w=="}, "data"),
@@ -246,8 +341,8 @@ def test_no_body_whatever_is_a_server_error(client):
     def answers(body):
         for headers in (JSON, STRUCTURED, BATCHED):
             assert client.post(URL, content=body, headers=headers).status_code in (400, 422)
-        answer = client.post("/api/missions/alertmanager", content=body, headers=JSON)
-        assert answer.status_code in (202, 422)
+        answer = client.post(ALERTS, content=body, headers=JSON)
+        assert answer.status_code in (202, 400, 422)
 
     answers()
 

@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from grace_assets.api.app import build_app
-from grace_assets.core.events import parse
+from grace_assets.core.events import parse, valid_domain
 from grace_assets.resources import StoreResource
-from grace_assets.sources.alertmanager import WebhookError, domain, read
+from grace_assets.sources.alertmanager import DOMAIN_LABELS, WebhookError, read
+from grace_assets.sources.domains import as_domain
 from tests.prometheus import free_port, running
 from tests.servers import unavailable
 from tests.serving import serve
@@ -83,10 +84,55 @@ def test_the_same_alert_of_the_same_start_is_the_same_mission():
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("a/b\\c", "a-b-c"), ("..", "unknown"), (" ", "unknown"), ("x" * 200, "x" * 100)],
+    [
+        ("a/b\\c", "a-b-c"),
+        ("a\x00\n\x9f", "a---"),
+        ("..", "unknown"),
+        (" ", "unknown"),
+        ("x" * 200, "x" * 100),
+        ("\u0958" * 100, "\u0915\u093c" * 50),
+    ],
 )
 def test_a_label_becomes_a_domain_whatever_it_holds(name, expected):
-    assert domain(name) == expected
+    assert as_domain(name) == expected == valid_domain(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"startsAt": "2026-03-15T10:00:00"}, "timezone"),
+        ({"endsAt": "2026-03-15T10:30:00"}, "timezone"),
+        ({"startsAt": "0001-01-01T00:00:00+23:00"}, "years"),
+        ({"endsAt": "9999-12-31T23:59:59-23:00"}, "years"),
+        ({"labels": {"service": 7}}, "labels"),
+        ({"startsAt": None}, "startsAt"),
+    ],
+)
+def test_an_alert_that_cannot_be_read_is_kept_with_its_reason(serving, changes, reason):
+    store, port = serving
+    headers = {"content-type": "application/json", "authorization": "Bearer the-token"}
+    body = message(alert(**changes), alert())
+    url = f"http://127.0.0.1:{port}/api/missions/alertmanager"
+    answer = httpx.post(url, content=body, headers=headers, trust_env=False)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    (rejected,) = answer.json()["rejected"]
+    assert (rejected["index"], reason in rejected["reason"]) == (0, True)
+    with store.landing() as landing:
+        assert [json.loads(r.raw) for r in landing.rejected()] == [alert(**changes)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "order", "expected"),
+    [
+        ({"service": "s", "job": "j"}, ["job", "service"], "j"),
+        ({"job": "j", "alertname": "a"}, DOMAIN_LABELS, "j"),
+        ({"service": "", "alertname": "a"}, DOMAIN_LABELS, "a"),
+        ({}, DOMAIN_LABELS, "unknown"),
+    ],
+)
+def test_the_first_label_in_order_names_the_domain(labels, order, expected):
+    (found,) = read(message(alert(labels=labels)), order)
+    assert parse(found.event, NOW).domain_id == expected
 
 
 @pytest.fixture
@@ -96,6 +142,18 @@ def serving(tmp_path):
         yield store, client.base_url.port
 
 
+def landed(store) -> list:
+    """The missions of today and, around midnight, of its neighbours."""
+    now = datetime.now(UTC)
+    with store.landing() as landing:
+        return landing.events([f"{now + timedelta(days=d):%Y-%m-%d}" for d in (-1, 0, 1)])
+
+
+def value(lines: list[str], name: str) -> float:
+    """The sum of a counter of Prometheus' text format."""
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{"))
+
+
 def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
     program = shutil.which("prometheus-alertmanager")
     if program is None:
@@ -103,7 +161,11 @@ def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
     store, port = serving
     config = tmp_path / "am.yml"
     config.write_text(
-        "route: {receiver: grace, group_wait: 100ms, group_interval: 300ms, repeat_interval: 1s}\n"
+        # Two routes to one receiver: each of them reports the resolved alert.
+        "route:\n"
+        "  {receiver: grace, group_wait: 100ms, group_interval: 300ms, repeat_interval: 1s,\n"
+        "   routes: [{receiver: grace, continue: true, group_by: [service]},\n"
+        "            {receiver: grace, group_by: [alertname]}]}\n"
         "receivers:\n"
         "  - name: grace\n"
         "    webhook_configs:\n"
@@ -131,17 +193,16 @@ def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
         over = {**firing, "endsAt": datetime.now(UTC).isoformat()}
         assert httpx.post(alerts, json=[over], trust_env=False).status_code == 200
         deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            with store.landing() as landing:
-                events = landing.events([f"{datetime.now(UTC):%Y-%m-%d}"])
-            if events:
-                break
+        while time.monotonic() < deadline and not landed(store):
             time.sleep(0.1)
         time.sleep(1.5)
-        with store.landing() as landing:
-            events = landing.events([f"{datetime.now(UTC):%Y-%m-%d}"])
-            assert landing.rejected() == []
-    (event,) = events
+        metrics = httpx.get(f"http://{listen}/metrics", trust_env=False).text
+    sent = [line for line in metrics.splitlines() if 'integration="webhook"' in line]
+    assert value(sent, "alertmanager_notifications_total") >= 4
+    assert value(sent, "alertmanager_notifications_failed_total") == 0
+    with store.landing() as landing:
+        assert landing.rejected() == []
+    (event,) = landed(store)
     mission = parse(event.raw, datetime.now(UTC))
     assert (mission.domain_id, mission.severity) == ("payments", "critical")
     assert abs((mission.started_at - began).total_seconds()) < 0.01
