@@ -109,10 +109,8 @@ def build_brief(
     asked = follow_up_lines(follow_ups, day, missions)
     created = sum(line.state == "created" for line in asked)
     shown_follow_ups = first_of_each_state(asked)
-    chapters = (
-        restated(verdicts, rows, day) if verdicts is not None else None,
-        held(holds, day) if holds is not None else None,
-    )
+    changed = restated(verdicts, rows, day) if verdicts is not None else None
+    chapters = (changed, held(holds, day) if holds is not None else None)
     return Brief(
         brief_id=f"brief-{day.isoformat()}",
         date=day.isoformat(),
@@ -125,7 +123,7 @@ def build_brief(
         headline=headline(counts, complete=complete),
         state=counts.state,
         totals=counts,
-        figures=_day_figures(counts, len(sections), found, asked, day),
+        figures=_day_figures(counts, len(sections), changed, found, asked, day),
         domains=tuple(sections[:MAX_DOMAINS]),
         problems=tuple(found[:MAX_PROBLEMS]),
         follow_ups=shown_follow_ups,
@@ -210,7 +208,12 @@ def _sections(
 
 
 def _day_figures(
-    counts: Totals, domains: int, found: list[ProblemLine], asked: list[FollowUpLine], day: date
+    counts: Totals,
+    domains: int,
+    changed: Chapter | None,
+    found: list[ProblemLine],
+    asked: list[FollowUpLine],
+    day: date,
 ) -> tuple[Figure, ...]:
     partition = f"date={day.isoformat()}"
     by_state = [sum(f.state == s for f in asked) for s in ("created", "closed", "open")]
@@ -222,6 +225,7 @@ def _day_figures(
     return (
         Figure("Missions", missions, (counts.missions, domains), source),
         *total_figures(counts, source),
+        *([_restated_figure(changed)] if changed else ()),
         Figure(
             "Problems",
             f"{len(found):,} found" if found else "none found",
@@ -234,6 +238,13 @@ def _day_figures(
             tuple(by_state),
             f"follow_up_missions?as_of={day.isoformat()}",
         ),
+    )
+
+
+def _restated_figure(changed: Chapter) -> Figure:
+    count = len(changed.figures) + changed.left_out
+    return Figure(
+        changed.title, wording.counted(count, "mission"), (count,), changed.figures[0].source
     )
 
 

@@ -73,18 +73,22 @@ def _size(value: object) -> int:
     return len(json.dumps(value, ensure_ascii=False))
 
 
-def _section(lines: Sequence[str], limit: int = SECTION_LIMIT, noun: str = "line") -> Block:
+def _section(
+    lines: Sequence[str], limit: int = SECTION_LIMIT, noun: str = "line", hidden: int = 0
+) -> Block:
     """A section of as many whole lines as fit; the rest is counted in the last one.
 
-    The first line is a title, which `core` keeps short.
+    The first line is a title, which `core` keeps short; `hidden` lines were left out before.
     """
     kept, used = [], 0
     for position, line in enumerate(lines):
         used += len(line) + 1
         if used > limit - NOTE_ROOM and position:
-            kept.append(f"… {wording.counted(len(lines) - position, f'more {noun}')}")
+            hidden += len(lines) - position
             break
         kept.append(line)
+    if hidden:
+        kept.append(f"… {wording.counted(hidden, f'more {noun}')}")
     return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(kept)}}
 
 
@@ -142,9 +146,8 @@ def _tail(brief: Brief) -> Iterator[Block]:
         yield {"type": "divider"}
     for chapter in brief.chapters:
         lines = [f"• {escape(f.label)}: {escape(f.text)}" for f in chapter.figures]
-        if chapter.more:
-            lines.append(chapter.more)
-        yield _section([f"*{escape(chapter.title)}*", *lines], LIST_LIMIT)
+        title = f"*{escape(chapter.title)}*"
+        yield _section([title, *lines], LIST_LIMIT, hidden=chapter.left_out)
     if brief.problems:
         problems = (
             f"• {p.severity}, {escape(wording.clean(p.domain_id))}: {escape(p.description)}"

@@ -53,6 +53,19 @@ def test_bad_news_comes_first_and_the_rest_is_counted():
     assert (len(chapter.figures), chapter.more) == (8, "… 4 more")
 
 
+def test_the_figures_of_the_day_count_what_was_restated_and_only_then():
+    given = [said(name, "effective", 0.9) for name in ("m1", "m2")]
+
+    def counted(*later: dict) -> list[str]:
+        day = brief([outcome("m1"), outcome("m2")], verdicts=[*given, *later])
+        return [figure.text for figure in day.figures if figure.label == "Restated"]
+
+    assert counted() == []
+    assert counted(restated("m1", "worse", 0.0)) == ["1 mission"]
+    both = [restated(name, "worse", 0.0) for name in ("m1", "m2")]
+    assert counted(*both) == ["2 missions"]
+
+
 def test_hold_rates_come_per_mission_type_with_their_interval():
     rows = [
         lasting(held_24h=6, held_7d=5),

@@ -205,6 +205,15 @@ def test_slack_counts_the_lines_that_a_section_has_no_room_for():
     assert_slack_accepts(slack.payload(day))
 
 
+def test_slack_counts_every_line_of_a_list_that_was_cut_twice():
+    kinds = [lasting(f"{'&' * 55} {i:02}", held_24h=i) for i in range(1, 40)]
+    message = slack.payload(brief([outcome()], holds=kinds))
+    (told,) = [leaf for leaf in leaves(message) if leaf.startswith("*What held")]
+    shown = told.count("still healthy after a day")
+    assert 0 < shown < 8
+    assert told.endswith(f"… {39 - shown} more lines")
+
+
 def test_slack_says_what_it_left_out_and_names_every_domain_before_telling_one_in_full():
     rows = [failed(f"m{i}", domain_id=f"area-{i:02d}", narrative="words " * 90) for i in range(20)]
     sections = json.dumps(slack.payload(brief(rows)), ensure_ascii=False)
