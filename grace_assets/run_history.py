@@ -96,6 +96,6 @@ def what_failed(instance: dg.DagsterInstance, run_id: str) -> str:
         while error.cause is not None:
             error = error.cause
         name = error.cls_name or "error"
-        message = error.message.strip().removeprefix(f"{name}:").strip()
-        return f"{event.step_key}: {name}: {message}"
+        # Not its message: that may hold a password or a token of the user's.
+        return f"{event.step_key}: {name}"
     return "the run failed before any step did"
