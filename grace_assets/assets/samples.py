@@ -38,11 +38,13 @@ def kpi_samples(
     samples, counts, notes = store.samples(), {}, {}
     figures, missing = Counter(), set()
     for days in chunks(context.partition_keys):
-        pulled = pull_for(store, days)
-        figures["queries"] += pulled.queries
-        figures["fetched"] += sum(pulled.samples.values())
-        figures["dropped_as_no_number"] += pulled.dropped
-        missing |= {f"{metric}: {error}" for metric, error in pulled.failed.items()}
+        if pulled := pull_for(store, days):
+            from grace_assets.sources.pull import SOURCE
+
+            figures["queries"] += pulled.queries
+            figures["fetched"] += sum(pulled.samples.values())
+            figures["dropped_as_no_number"] += pulled.dropped
+            missing |= {f"{SOURCE} {name}: {why}" for name, why in pulled.failed.items()}
         for day in days:
             by_source = samples.counts(day)
             counts[day] = sum(by_source.values())
@@ -53,15 +55,25 @@ def kpi_samples(
     yield verdict(context, "sources_answered", sorted(missing), warn=True)
 
 
-def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled":
-    """Fetch for the missions of some days; what failed is remembered, and due again in an hour."""
+def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
+    """Fetch for the missions of some days; what failed is remembered, and due again in an hour.
+
+    None where no source is configured: then the days owe nothing.
+    """
+    url = environ.get("PROMETHEUS_URL")
+    if not url:
+        store.source_log().replace_failures(days, ())
+        with store.landing() as landing:
+            landing.set_due("source", days, {})
+        return None
+
     from grace_assets.lake.source_log import Failure
     from grace_assets.sources.http import Endpoint, SourceError
     from grace_assets.sources.pull import SOURCE, Pulled, pull
 
-    now, missions = store.now(), store.lake().read("mission_events", days)
-    url, pulled = environ.get("PROMETHEUS_URL"), Pulled()
-    if url and missions.num_rows:
+    now, pulled = store.now(), Pulled()
+    missions = store.lake().read("mission_events", days)
+    if missions.num_rows:
         try:
             endpoint = Endpoint.of(url, environ.get("PROMETHEUS_BEARER_TOKEN"))
             pulled = pull(store.root, endpoint, store.catalogue(), reaches(store, missions), now)

@@ -9,6 +9,7 @@ unless the metrics have one, and metrics are numbers or booleans.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import pyarrow as pa
 
 from grace_assets.core.events import EventError, valid_domain
+from grace_assets.lake.sample_files import NAME_MAX_LENGTH
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.sources.http import Endpoint, Exchange, SourceError
 
 SOURCE = "domain_health"
 PLACEHOLDER = "{domain_id}"
 TOTAL_SECONDS = 30.0
+"""For all domains together, also where each is asked alone."""
+MAX_DOMAIN_BYTES = 256 * 2**10
 # What serves, though not at its best, is operational.
 _UP = {"ok", "up", "pass", "healthy", "operational", "warn", "degraded"}
 _DOWN = {"down", "fail", "failing", "unhealthy", "critical", "error", "outage"}
@@ -46,13 +49,17 @@ def read_health(
     """Samples of all domains that answered, and what was wrong. Never raises for one domain."""
     rows: list[tuple[str, str, datetime, float]] = []
     troubles: list[Trouble] = []
-    per_domain = PLACEHOLDER in url
-    asked = list(domains) if per_domain else [None]
-    for domain in asked:
-        place = url.replace(PLACEHOLDER, quote(domain, safe="")) if domain else url
+    asked = list(domains) if PLACEHOLDER in url else [None]
+    try:
+        endpoint = Endpoint.of(url)
+    except SourceError as error:
+        return _table(rows), [Trouble(None, None, str(error))]
+    places = [endpoint.url.replace(PLACEHOLDER, quote(name or "", safe="")) for name in asked]
+    with Exchange(endpoint, total_seconds, MAX_DOMAIN_BYTES if asked != [None] else None) as source:
+        bodies = source.ask_all(places)
+    for domain, body in zip(asked, bodies, strict=True):
         try:
-            with Exchange(Endpoint.of(place), total_seconds) as exchange:
-                answer = _object(exchange.ask(""))
+            answer = _object(body)
         except SourceError as error:
             troubles.append(Trouble(domain, None, str(error)))
             continue
@@ -67,10 +74,13 @@ def read_health(
     return _table(rows), troubles
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes | SourceError) -> dict[str, Any]:
+    if isinstance(body, SourceError):
+        raise body
     try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Lenient with NaN and with numbers of any length: each costs its own field alone.
+        answer = json.loads(body.decode("utf-8"), parse_int=float)
+    except (ValueError, RecursionError) as error:
         raise SourceError("bad_answer", "the answer is not JSON") from error
     if not isinstance(answer, dict):
         raise SourceError("bad_answer", "the answer is not a JSON object")
@@ -82,8 +92,11 @@ def _readings(
 ) -> tuple[list[tuple[str, str, datetime, float]], list[Trouble]]:
     try:
         domain = valid_domain(name)
+        name.encode()
     except EventError as error:
-        return [], [Trouble(name[:100], None, error.reason)]
+        return [], [Trouble(_shown(name), None, error.reason)]
+    except UnicodeEncodeError:
+        return [], [Trouble(_shown(name), None, "is not Unicode")]
     if not isinstance(health, dict):
         return [], [Trouble(domain, None, "must be an object")]
     try:
@@ -120,6 +133,9 @@ def _metrics(health: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
         yield "metrics", 0.0, "must be an object of numbers"
         metrics = {}
     for name, value in metrics.items():
+        if not (0 < len(name) <= NAME_MAX_LENGTH and name.isprintable()):
+            yield _shown(name), 0.0, f"must be 1 to {NAME_MAX_LENGTH} printable characters"
+            continue
         number = isinstance(value, int | float) and math.isfinite(value)
         yield name, float(value) if number else 0.0, "" if number else "is not a finite number"
     status = health.get("status")
@@ -128,6 +144,11 @@ def _metrics(health: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
     word = status.lower() if isinstance(status, str) else ""
     known = word in _UP or word in _DOWN
     yield "operational", float(word in _UP), "" if known else "is not a known status"
+
+
+def _shown(name: str) -> str:
+    """A name that was refused, fit for a log."""
+    return name[:100].encode("utf-8", "backslashreplace").decode()
 
 
 def _table(rows: list[tuple[str, str, datetime, float]]) -> pa.Table:

@@ -7,8 +7,10 @@ a password, a token or a query.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +26,7 @@ ATTEMPTS = 4
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 20.0
 LONGEST_WAIT = 30.0
+AT_ONCE = 8
 _RETRIED = (429, 500, 502, 503, 504)
 
 
@@ -53,35 +56,45 @@ class Endpoint:
 
     @classmethod
     def of(cls, url: str, token: str | None = None) -> Endpoint:
-        """Raises `SourceError` where it is no http(s) URL; the URL is not in the text."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        """Raises `SourceError` for what is no http(s) URL or no token; neither is in the text."""
+        try:
+            parts = urlsplit(url)
+            # A password with an unescaped "/" reads as a port: it must not pass for a host.
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
             raise SourceError("bad_url", "the source's URL is not an http or https URL")
+        token = token.strip() if token else None
+        if token and not (token.isascii() and token.isprintable()):
+            raise SourceError("bad_token", "the source's token holds what no header may hold")
         auth = None
         if parts.username is not None:
             auth = unquote(parts.username), unquote(parts.password or "")
         place = parts.netloc.rpartition("@")[2]
-        return cls(urlunsplit(parts._replace(netloc=place)).rstrip("/"), auth, token)
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.url).netloc
+        return cls(urlunsplit(parts._replace(netloc=place)), auth, token)
 
 
 class Exchange:
-    """Requests to one endpoint that together have until `deadline` (monotonic seconds)."""
+    """Requests to one endpoint that together have `total_seconds`, however slowly bytes come."""
 
-    def __init__(self, endpoint: Endpoint, total_seconds: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, total_seconds: float, max_bytes: int | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self._max_bytes = MAX_BYTES if max_bytes is None else max_bytes
         self._deadline = time.monotonic() + total_seconds
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if endpoint.token:
             headers["Authorization"] = f"Bearer {endpoint.token}"
         # httpx logs whole URLs at INFO.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._client = httpx.Client(
+        # A read's timeout starts anew with every byte; only a task can be ended from outside.
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(
             headers=headers,
             auth=endpoint.auth,
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
             trust_env=False,
             verify=verifying_context() if endpoint.url.startswith("https") else False,
@@ -91,11 +104,32 @@ class Exchange:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        try:
+            self._runner.run(self._client.aclose())
+        finally:
+            self._runner.close()
 
     def ask(self, path: str, form: dict[str, str] | None = None) -> bytes:
         """The body of a GET, or of a POST of `form`; raises `SourceError`."""
+        return self._runner.run(self._ask(f"{self._endpoint.url.rstrip('/')}{path}", form))
 
+    def ask_all(self, urls: Iterable[str]) -> list[bytes | SourceError]:
+        """What each URL answers to a GET, in their order; a few are asked at a time."""
+        return self._runner.run(self._ask_all(urls))
+
+    async def _ask_all(self, urls: Iterable[str]) -> list[bytes | SourceError]:
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def one(url: str) -> bytes | SourceError:
+            async with free:
+                try:
+                    return await self._ask(url, None)
+                except SourceError as error:
+                    return error
+
+        return await asyncio.gather(*(one(url) for url in urls))
+
+    async def _ask(self, url: str, form: dict[str, str] | None) -> bytes:
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception()
             asked = error.after if isinstance(error, _TryAgain) else None
@@ -106,51 +140,59 @@ class Exchange:
             late = time.monotonic() + state.upcoming_sleep >= self._deadline
             return late or state.attempt_number >= ATTEMPTS
 
-        retrying = tenacity.Retrying(
+        retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_TryAgain), wait=wait, stop=spent, reraise=True
         )
-        return retrying(self._once, path, form)
-
-    def _once(self, path: str, form: dict[str, str] | None) -> bytes:
-        host = self._endpoint.host
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise SourceError("deadline", f"{host} took too long altogether")
-        timeout = httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left))
-        method = "GET" if form is None else "POST"
-        url = f"{self._endpoint.url}{path}"
+        host = urlsplit(url).netloc
         try:
-            with self._client.stream(method, url, data=form, timeout=timeout) as response:
-                self._check(response)
-                return self._body(response)
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                return await retrying(self._once, url, host, form)
+        except TimeoutError:
+            raise SourceError("deadline", f"{host} took too long altogether") from None
+
+    async def _once(self, url: str, host: str, form: dict[str, str] | None) -> bytes:
+        method = "GET" if form is None else "POST"
+        try:
+            async with self._client.stream(method, url, data=form) as response:
+                _check(response, host)
+                return await self._body(response, host)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise _TryAgain("unreachable", f"{host} cannot be reached") from None
         except httpx.TimeoutException:
-            raise _TryAgain("timeout", f"{host} did not answer in time") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # What was too much for it would be so again, and keep the other metrics waiting.
+            raise SourceError("timeout", f"{host} did not answer in time") from None
+        except httpx.InvalidURL:
+            raise SourceError("bad_url", f"{host} makes no URL") from None
+        except httpx.HTTPError as error:
             kind = type(error).__name__
-            raise _TryAgain("unreachable", f"{host} could not be read ({kind})") from None
+            raise _TryAgain("broken_off", f"{host} could not be read ({kind})") from None
 
-    def _check(self, response: httpx.Response) -> None:
-        status, host = response.status_code, self._endpoint.host
-        if status in _RETRIED:
-            after = _retry_after(response.headers.get("retry-after"))
-            raise _TryAgain(f"http_{status}", f"{host} answered {status}", after)
-        if 300 <= status < 400:
-            raise SourceError("redirect", f"{host} answered with a redirect, which is not followed")
-        # Prometheus explains a bad query in the body of a 400 or 422.
-        if status not in (200, 400, 422):
-            raise SourceError(f"http_{status}", f"{host} answered {status}")
-
-    def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response, host: str) -> bytes:
         """The decompressed body, counted as it comes: a small one may unpack to gigabytes."""
-        parts, size, host = [], 0, self._endpoint.host
-        for part in response.iter_bytes(chunk_size=65_536):
+        parts, size = [], 0
+        async for part in response.aiter_bytes(chunk_size=65_536):
             size += len(part)
-            if size > MAX_BYTES:
-                raise SourceError("too_large", f"{host} answered with more than {MAX_BYTES} bytes")
-            if time.monotonic() > self._deadline:
-                raise SourceError("deadline", f"{host} took too long altogether")
+            if size > self._max_bytes:
+                text = f"{host} answered with more than {self._max_bytes} bytes"
+                raise SourceError("too_large", text)
             parts.append(part)
         return b"".join(parts)
+
+
+def _check(response: httpx.Response, host: str) -> None:
+    """Raises `SourceError` for an answer whose body is of no use, before it is read."""
+    status = response.status_code
+    if status in _RETRIED:
+        after = _retry_after(response.headers.get("retry-after"))
+        raise _TryAgain(f"http_{status}", f"{host} answered {status}", after)
+    if 300 <= status < 400:
+        raise SourceError("redirect", f"{host} answered with a redirect, which is not followed")
+    # Prometheus explains a bad query in the body of a 400 or 422.
+    if status not in (200, 400, 422):
+        raise SourceError(f"http_{status}", f"{host} answered {status}")
+    # Packed twice, a single read unpacks to gigabytes before it can be counted.
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity", "gzip"):
+        raise SourceError("bad_answer", f"{host} answered in an encoding that was not asked for")
 
 
 def _retry_after(value: str | None) -> float | None:

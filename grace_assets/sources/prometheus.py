@@ -58,7 +58,9 @@ class Fetched:
 def matcher(domains: Iterable[str]) -> str:
     """A regular expression for exactly these names, escaped for a double-quoted PromQL string."""
     names = (_REGEX_SPECIAL.sub(r"\\\g<0>", name) for name in domains)
-    return "|".join(names).replace("\\", "\\\\").replace('"', '\\"')
+    text = "|".join(names).replace("\\", "\\\\").replace('"', '\\"')
+    # As it stands, Prometheus takes U+FFFD for broken UTF-8 and refuses the query for all.
+    return text.replace("\ufffd", "\\ufffd")
 
 
 def query_range(
@@ -83,23 +85,33 @@ def query_range(
         "step": f"{step_seconds:g}",
     }
     answer = _decoded(exchange.ask("/api/v1/query_range", form))
+    found = answer.data.result
+    if found and not any(label in series.metric for series in found):
+        raise SourceError("label_missing", f"nothing in the answer has the label {label!r}")
     wanted = set(domains)
     parts, dropped = [], 0
-    for series in answer.data.result:
+    for series in found:
         domain = series.metric.get(label)
         if domain not in wanted:
             continue
-        rows, lost = _samples(series.values, source, domain, metric)
+        # Servers that round the range to their own steps answer a little beyond it.
+        values = [v for v in series.values if first.timestamp() <= v[0] < last.timestamp()]
+        rows, lost = _samples(values, source, domain, metric)
         parts.append(rows)
         dropped += lost
     rows = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
-    return Fetched(rows, not answer.warnings, dropped)
+    if rows.group_by(["domain_id", "timestamp"]).aggregate([]).num_rows < rows.num_rows:
+        text = f"several series answer for one domain: the query must aggregate by ({label})"
+        raise SourceError("ambiguous", text)
+    # Some versions put remarks on a query's style among the warnings: nothing is missing then.
+    complete = all(text.startswith("PromQL info:") for text in answer.warnings)
+    return Fetched(rows, complete, dropped)
 
 
 def _decoded(body: bytes) -> _Answer:
     try:
         answer = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError("bad_answer", "the answer is not what Prometheus answers") from error
     if answer.status != "success" or answer.data is None:
         text = " ".join(answer.error.split())[:200] or "no reason given"

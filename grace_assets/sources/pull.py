@@ -61,18 +61,23 @@ def pull(
         reaches: per domain, from its first reference window to the end of its last window.
         now: nothing later is asked for.
 
-    A metric that fails does not keep the others from being asked.
+    A metric that fails does not keep the others from being asked; a host that cannot be reached
+    is not waited for again with each of them.
     """
     pulled = Pulled()
     log, store = SourceLog(root), SampleStore(root)
+    gone: SourceError | None = None
     with Exchange(endpoint, total_seconds) as exchange:
         for metric, rule in catalogue.rules:
             if rule.promql is None:
                 continue
             try:
+                if gone:
+                    raise gone
                 _pull_metric(exchange, log, store, metric, rule, reaches, now, pulled)
             except SourceError as error:
                 pulled.failed[metric] = error
+                gone = error if error.code == "unreachable" else None
     return pulled
 
 

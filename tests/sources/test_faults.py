@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -80,20 +81,50 @@ def test_a_wait_beyond_the_deadline_ends_at_once():
     assert time.monotonic() - started < 2
 
 
-def test_a_drip_ends_at_the_deadline():
+@pytest.mark.parametrize(
+    "opening", ["HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n", "HTTP/1.1 200 OK\r\n"]
+)
+def test_a_drip_of_single_bytes_ends_at_the_deadline_in_body_and_head(opening):
     def drip(handler, _):
-        handler.send_response(200)
-        handler.send_header("content-length", "1000000")
-        handler.end_headers()
-        for _ in range(100):
-            handler.wfile.write(b"x" * 70_000)
+        handler.wfile.write(opening.encode())
+        for _ in range(60):
+            handler.wfile.write(b"x")
             handler.wfile.flush()
             time.sleep(0.1)
 
-    started = time.monotonic()
-    found, _ = ask(drip, 1.0)
-    assert isinstance(found, SourceError)
-    assert time.monotonic() - started < 3
+    with server(drip) as source, Exchange(Endpoint.of(source.url), 0.5) as exchange:
+        started = time.monotonic()
+        with pytest.raises(SourceError) as failed:
+            exchange.ask("/x")
+        assert time.monotonic() - started < 2
+    assert failed.value.code == "deadline"
+
+
+def test_a_query_that_is_too_slow_is_not_asked_again(monkeypatch):
+    monkeypatch.setattr(http, "READ_SECONDS", 0.3)
+
+    def hang(handler, _):
+        time.sleep(1)
+        reply(handler, 200)
+
+    found, requests = ask(hang)
+    assert (found.code, len(requests)) == ("timeout", 1)
+
+
+def test_a_host_that_cannot_be_reached_is_waited_for_once(tmp_path, monkeypatch):
+    tries, once = [], Exchange._once
+
+    async def counted(*args):
+        tries.append(args)
+        return await once(*args)
+
+    monkeypatch.setattr(Exchange, "_once", counted)
+    pulled = pull(tmp_path, Endpoint.of("http://127.0.0.1:9"), CATALOGUE, REACH, NOW)
+    assert {name: error.code for name, error in pulled.failed.items()} == {
+        "a_ms": "unreachable",
+        "b_ms": "unreachable",
+    }
+    assert len(tries) == http.ATTEMPTS
 
 
 def test_a_small_answer_that_unpacks_to_gigabytes_is_cut_off(monkeypatch):
@@ -101,6 +132,12 @@ def test_a_small_answer_that_unpacks_to_gigabytes_is_cut_off(monkeypatch):
     bomb = gzip.compress(bytes(200 * 2**20))
     found, requests = ask(lambda h, n: reply(h, 200, bomb, content_encoding="gzip"), 20)
     assert (found.code, len(requests)) == ("too_large", 1)
+
+
+def test_an_answer_packed_twice_is_not_unpacked():
+    twice = gzip.compress(gzip.compress(b"fine"))
+    found, requests = ask(lambda h, n: reply(h, 200, twice, content_encoding="gzip, gzip"))
+    assert (found.code, len(requests)) == ("bad_answer", 1)
 
 
 def test_a_redirect_is_not_followed():
@@ -124,6 +161,25 @@ def test_credentials_reach_the_source_and_nothing_else(caplog):
 
 
 @pytest.mark.parametrize(
+    ("url", "token", "code"),
+    [
+        ("http://anna:canary/word@host", None, "bad_url"),
+        ("http://anna:canary[@host", None, "bad_url"),
+        ("http://anna:canary@ho\u2100st", None, "bad_url"),
+        ("http://anna:canary@host:99999", None, "bad_url"),
+        ("file:///canary", None, "bad_url"),
+        ("http://host", "canary\u2013", "bad_token"),
+        ("http://host", "canary\r\nX: y", "bad_token"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_without_being_told(url, token, code):
+    with pytest.raises(SourceError) as refused:
+        Endpoint.of(url, token)
+    assert refused.value.code == code
+    assert "canary" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"<html>", "bad_answer"),
@@ -132,8 +188,11 @@ def test_credentials_reach_the_source_and_nothing_else(caplog):
         (b'{"status":"success"}', "query_refused"),
         (b'{"status":"error","error":"bad\\nthing"}', "query_refused"),
         (b'{"status":"success","data":{"resultType":"vector","result":[]}}', "bad_answer"),
-        (matrix((1, "twelve")), "bad_answer"),
-        (matrix((1, 12.5)), "bad_answer"),
+        (b'{"status":"success","more":' + b"[" * 100_000, "bad_answer"),
+        (matrix((NOW.timestamp() - 600, "twelve")), "bad_answer"),
+        (matrix((NOW.timestamp() - 600, 12.5)), "bad_answer"),
+        (GOOD.replace(b'"d"', b'"e"'), "label_missing"),
+        (matrix((NOW.timestamp() - 600, "1"), (NOW.timestamp() - 600, "2")), "ambiguous"),
     ],
 )
 def test_an_answer_of_another_shape_fails_its_metric_and_not_the_next(tmp_path, body, code):
@@ -155,6 +214,20 @@ def test_an_incomplete_answer_is_kept_and_asked_for_again(tmp_path):
             assert {error.code for error in pulled.failed.values()} == {"partial"}
             assert pulled.samples == {"a_ms": 1, "b_ms": 1}
         assert len(source.requests) == 4
+
+
+def test_a_remark_on_the_style_of_a_query_makes_no_answer_incomplete(tmp_path):
+    body = matrix((NOW.timestamp() - 600, "1.5"), warnings=["PromQL info: not named as a counter"])
+    with server(lambda h, n: reply(h, 200, body)) as source:
+        assert pull(tmp_path, Endpoint.of(source.url), CATALOGUE, REACH, NOW).failed == {}
+
+
+@pytest.mark.parametrize("at", [-1e300, 0.0, NOW.timestamp(), NOW.timestamp() + 1, 1e300])
+def test_times_that_were_not_asked_for_are_left_out(tmp_path, at):
+    body = matrix((NOW.timestamp() - 600, "1"), (at, "2"))
+    with server(lambda h, n: reply(h, 200, body)) as source:
+        pulled = pull(tmp_path, Endpoint.of(source.url), CATALOGUE, REACH, NOW)
+    assert (pulled.failed, pulled.samples) == ({}, {"a_ms": 1, "b_ms": 1})
 
 
 def test_other_domains_and_values_that_are_no_number_are_left_out(tmp_path):

@@ -1,6 +1,8 @@
 """A health endpoint is asked now and then; what it says becomes samples, domain by domain."""
 
 import json
+import threading
+import time
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -8,6 +10,7 @@ import pytest
 
 from grace_assets.sensors import domain_health_sensor
 from grace_assets.sources.health import read_health
+from grace_assets.sources.http import AT_ONCE
 from tests.conftest import event
 from tests.sources.awkward import reply, server
 from tests.test_loop import Loop
@@ -58,7 +61,74 @@ def test_one_question_a_domain_with_its_name_encoded():
     found, troubles, _ = read(answer, "/of/{domain_id}", ["a b?c", "search", "店舗"])
     assert found == [("a b?c", "operational", 1.0), ("店舗", "operational", 1.0)]
     assert troubles == [("search", None)]
-    assert seen == ["/of/a%20b%3Fc", "/of/search", "/of/%E5%BA%97%E8%88%97"]
+    assert sorted(seen) == ["/of/%E5%BA%97%E8%88%97", "/of/a%20b%3Fc", "/of/search"]
+
+
+def test_domains_that_hang_share_one_deadline_and_do_not_hold_up_the_others():
+    def answer(handler, _):
+        if "slow" in handler.path:
+            time.sleep(2)
+        reply(handler, 200, b'{"status": "up"}')
+
+    domains = [*(f"slow{n}" for n in range(5)), "good"]
+    with server(answer) as source:
+        started = time.monotonic()
+        rows, troubles = read_health(source.url + "/{domain_id}", domains, NOW, 0.7)
+        assert time.monotonic() - started < 1.7
+    assert rows["domain_id"].to_pylist() == ["good"]
+    assert [t.domain_id for t in troubles] == domains[:-1]
+
+
+def test_only_a_few_domains_are_asked_at_a_time():
+    running, most, guard = 0, 0, threading.Lock()
+
+    def answer(handler, _):
+        nonlocal running, most
+        with guard:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.1)
+        with guard:
+            running -= 1
+        reply(handler, 200, b'{"status": "up"}')
+
+    with server(answer) as source:
+        domains = [f"d{n}" for n in range(3 * AT_ONCE)]
+        rows, _ = read_health(source.url + "/{domain_id}", domains, NOW, 10)
+    assert rows["domain_id"].to_pylist() == domains
+    assert 1 < most <= AT_ONCE
+
+
+def test_the_url_is_asked_as_it_stands():
+    with server(lambda h, n: reply(h, 200, b'{"domains": {}}')) as source:
+        assert read_health(source.url + "/health/?of=all/", [], NOW, 5)[1] == []
+        assert source.requests[0][0] == "/health/?of=all/"
+
+
+def test_a_url_that_is_none_is_one_trouble():
+    rows, (trouble,) = read_health("http://anna:canary/x@host", ["a"], NOW, 5)
+    assert (rows.num_rows, trouble.domain_id) == (0, None)
+    assert "canary" not in trouble.reason
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'"a": {"metrics": {"m": NaN}}',
+        b'"a": {"metrics": {"m": 1e999}}',
+        b'"a": {"metrics": {"m": ' + b"9" * 5000 + b"}}",
+        b'"a": {"metrics": {"": 1}}',
+        b'"a": {"metrics": {"x\\n": 1}}',
+        b'"a": {"metrics": {"\\ud800": 1}}',
+        b'"\\ud800": {"status": "ok"}',
+    ],
+    ids=lambda text: ascii(text[:40]),
+)
+def test_what_no_table_can_hold_costs_itself_alone(broken):
+    found, troubles, _ = read(b'{"domains": {' + broken + b', "b": {"status": "ok"}}}')
+    assert found == [("b", "operational", 1.0)]
+    ((domain, field),) = troubles
+    f"{domain} {field}".encode()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +150,9 @@ def test_what_cannot_be_taken_is_named_and_the_others_are_taken(health, trouble)
     assert ("good", "operational", 1.0) in found
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"status": "ok"}', b'{"m": NaN}'])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"\xff", b"[" * 100_000, b'{"status": "ok"}', b'{"m": NaN}']
+)
 def test_an_answer_of_another_shape_is_one_trouble(body):
     found, troubles, _ = read(body)
     assert (found, len(troubles)) == ([], 1)

@@ -1,5 +1,7 @@
 """Against a real Prometheus: one query for many domains, nothing twice, any name."""
 
+import json
+import random
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +10,7 @@ import pytest
 from grace_assets.core.catalogue import parse_catalogue
 from grace_assets.lake.samples import SampleStore
 from grace_assets.sources.http import Endpoint, Exchange, SourceError
-from grace_assets.sources.prometheus import query_range
+from grace_assets.sources.prometheus import matcher, query_range
 from grace_assets.sources.pull import pull
 from tests import prometheus
 from tests.conftest import event
@@ -16,6 +18,8 @@ from tests.servers import unavailable
 from tests.test_loop import Loop
 
 NAMES = ["payments", 'qu"o\\te', "a.b|c*(d)[e]{f}^$+?", "Müller – Edition", "tab le", "店舗"]
+# What PromQL strings, regular expressions and UTF-8 make something else of.
+AWKWARD = "\\\"'`.+*?()|[]{}^$-&~#,= %\ufffd\ufeff\u2028\u00ad\u0301é店😀\U0010ffffabndxuQE0"
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 15, 12, tzinfo=UTC)
 RULES = """
@@ -45,6 +49,13 @@ def series(number: int, fixed_at: datetime):
         yield int(at.timestamp()), f"{value}"
 
 
+def awkward_names() -> list[str]:
+    """400 names that hardly differ, the same ones every time."""
+    draw = random.Random(20260315)
+    made = {"".join(draw.choices(AWKWARD, k=draw.randint(1, 5))) for _ in range(400)}
+    return sorted(name for name in made if name.strip())
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     if absent := prometheus.missing():
@@ -58,6 +69,8 @@ def url(tmp_path_factory):
     # Values that are no numbers: the first hour of one series.
     made["tab le"][:60] = [(at, ("NaN", "+Inf", "-Inf")[at % 3]) for at, _ in made["tab le"][:60]]
     prometheus.backfill(folder, "shop_latency_ms", "shop", made)
+    at = int(START.timestamp())
+    prometheus.backfill(folder, "known", "shop", {name: [(at, "1")] for name in awkward_names()})
     with prometheus.server(folder) as address:
         yield address
 
@@ -93,6 +106,23 @@ def test_a_name_matches_itself_alone(url):
     assert (
         asked(url, ["pay.*", "payment", "qu"], START, START + timedelta(hours=1)).rows.num_rows == 0
     )
+
+
+def test_a_name_of_any_characters_is_found_and_no_other(url):
+    names = awkward_names()
+    minute = timedelta(minutes=1)
+    some = {"template": 'known{shop=~"$domains"}'}
+    for first in range(0, len(names), 50):
+        few = names[first : first + 50]
+        found = asked(url, few, START, START + minute, **some)
+        assert found.rows["domain_id"].to_pylist() == few
+    # What the server itself lets through: `asked` would leave out what was not asked for.
+    with Exchange(Endpoint.of(url), 60) as exchange:
+        for name in names[::8]:
+            query = f'known{{shop=~"{matcher([name])}"}}'
+            form = {"query": query, "time": f"{START.timestamp()}"}
+            answer = json.loads(exchange.ask("/api/v1/query", form))
+            assert [one["metric"]["shop"] for one in answer["data"]["result"]] == [name]
 
 
 def test_what_is_no_number_is_dropped_and_counted_and_what_ended_is_absent(url):
