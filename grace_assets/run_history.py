@@ -1,6 +1,8 @@
 """The sensor that makes missions of Dagster's own run history; off unless it is switched on."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,10 +15,16 @@ if TYPE_CHECKING:
     from grace_assets.sources.dagster_runs import Run
 
 HISTORY = timedelta(days=30)
+LOOK_BACK = timedelta(minutes=10)
+"""A run may be stored a little after it ended; what is seen twice is a duplicate and no more."""
 MAX_RUNS = 2_000
-"""Runs looked at in a tick, the latest of `HISTORY`."""
+"""Runs looked at in a tick, the latest of `HISTORY`; a failure before them is not known."""
 PARTITION_TAG = "dagster/partition"
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+_FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+
+Steps = dict[str, frozenset[str]]
+"""The assets that each step of a plan makes."""
 
 
 def build_run_history_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -35,67 +43,98 @@ def dagster_runs_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.SensorResult:
     from grace_assets.lake.landing import Line
-    from grace_assets.sources.dagster_runs import encode, mission, missions
+    from grace_assets.sources.dagster_runs import encode, mission, repairs
 
     now = store.now()
     since = datetime.fromisoformat(context.cursor) if context.cursor else now - HISTORY
-    records = context.instance.get_run_records(
-        dg.RunsFilter(statuses=_FINISHED, updated_after=now - HISTORY), limit=MAX_RUNS
-    )
-    history = [run for record in records if (run := plain(record))]
-    new = [run for run in history if run.ended > since]
-    events = [
-        mission(run, failed, what_failed(context.instance, failed.run_id), between)
-        for run, failed, between in missions(history, sorted(new, key=lambda run: run.ended))
-    ]
-    if events:
-        lines = [Line(number, encode(event)) for number, event in enumerate(events, start=1)]
+    finished = dg.RunsFilter(statuses=_FINISHED, updated_after=since)
+    if not context.instance.get_run_records(finished, limit=1):
+        return dg.SensorResult(skip_reason="no new runs", cursor=since.isoformat())
+    finished = dg.RunsFilter(statuses=_FINISHED, updated_after=now - HISTORY)
+    records = context.instance.get_run_records(finished, limit=MAX_RUNS)
+    if len(records) == MAX_RUNS:
+        context.log.info(f"only the latest {MAX_RUNS} runs of the last 30 days are looked at")
+    found = repairs(plain(context.instance, records), since - LOOK_BACK)
+    if found:
+        lines = [Line(n, encode(mission(repair))) for n, repair in enumerate(found, start=1)]
         with store.landing() as landing:
-            counts = landing.add("dagster", lines, datetime.now(UTC))
+            counts = landing.add("dagster", lines, now)
         for bad in counts.rejected:
             context.log.warning(f"{bad.field}: {bad.reason}")
-    # A run may be stored a little after it ended: look back a minute, duplicates are nothing.
-    latest = max((run.ended for run in new), default=None)
-    cursor = max(since, latest - timedelta(minutes=1)) if latest else since
     return dg.SensorResult(
-        skip_reason=f"{len(new)} new runs, {len(events)} repairs", cursor=cursor.isoformat()
+        skip_reason=f"{len(found)} repairs in {len(records)} runs",
+        cursor=max([since, *(record.update_timestamp for record in records)]).isoformat(),
     )
 
 
-def plain(record: dg.RunRecord) -> "Run | None":
-    """A run record as plain data; None where it has no times."""
+def plain(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> "list[Run]":
+    """Run records as plain data; without those that have no times."""
     from grace_assets.sources.dagster_runs import Run
 
-    run = record.dagster_run
-    if record.start_time is None or record.end_time is None:
-        return None
-    tags = run.tags
-    first = tags.get(RANGE_START_TAG) or tags.get(PARTITION_TAG)
-    return Run(
-        run_id=run.run_id,
-        root_run_id=run.root_run_id or run.run_id,
-        job=run.job_name,
-        success=run.status == dg.DagsterRunStatus.SUCCESS,
-        started=datetime.fromtimestamp(record.start_time, UTC),
-        ended=datetime.fromtimestamp(record.end_time, UTC),
-        assets=frozenset(key.to_user_string() for key in run.asset_selection or ()),
-        first_partition=first,
-        last_partition=tags.get(RANGE_END_TAG) or first,
-    )
-
-
-def what_failed(instance: dg.DagsterInstance, run_id: str) -> str:
-    """The first failed step and its error, without the stack."""
-    steps = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    for entry in steps:
-        event = entry.dagster_event
-        error = event.step_failure_data.error if event else None
-        if error is None:
+    steps_of = cache(partial(assets_of_steps, instance))
+    runs = []
+    for record in records:
+        run = record.dagster_run
+        if record.start_time is None or record.end_time is None:
             continue
-        # The outermost error is Dagster's; what the user's code raised is its cause.
-        while error.cause is not None:
+        steps = steps_of(run.execution_plan_snapshot_id)
+        assets = frozenset().union(*steps.values())
+        success = run.status == dg.DagsterRunStatus.SUCCESS
+        failed_steps, failure = ([], "") if success else what_failed(instance, run.run_id)
+        first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG) or ""
+        origin = run.remote_job_origin
+        runs.append(
+            Run(
+                run_id=run.run_id,
+                root_run_id=run.root_run_id or run.run_id,
+                job=run.job_name,
+                success=success,
+                started=datetime.fromtimestamp(record.start_time, UTC),
+                ended=datetime.fromtimestamp(record.end_time, UTC),
+                assets=assets,
+                # A step without assets of its own, or none at all: all of it is to be repaired.
+                broken=frozenset() if success else _made_by(failed_steps, steps) or assets,
+                failure=failure,
+                location=origin.location_name if origin else "",
+                part=(first, run.tags.get(RANGE_END_TAG) or first),
+            )
+        )
+    return runs
+
+
+def assets_of_steps(instance: dg.DagsterInstance, snapshot_id: str | None) -> Steps:
+    """What the steps of a plan make. A run's own `asset_selection` is empty for named jobs."""
+    if snapshot_id is None:
+        return {}
+    plan = instance.get_execution_plan_snapshot(snapshot_id)
+    chosen = set(plan.step_keys_to_execute or [step.key for step in plan.steps])
+    return {
+        step.key: frozenset(
+            output.properties.asset_key.to_user_string()
+            for output in step.outputs
+            if output.properties and output.properties.asset_key
+        )
+        for step in plan.steps
+        if step.key in chosen
+    }
+
+
+def _made_by(step_keys: Iterable[str], steps: Steps) -> frozenset[str]:
+    return frozenset().union(*(steps.get(key, frozenset()) for key in step_keys))
+
+
+def what_failed(instance: dg.DagsterInstance, run_id: str) -> tuple[list[str], str]:
+    """The steps of a run that failed, and the first error's class."""
+    entries = instance.all_logs(run_id, of_type=_FAILURES)
+    events = [entry.dagster_event for entry in entries if entry.dagster_event]
+    steps = [event for event in events if event.is_step_failure]
+    for event in steps:
+        error = event.step_failure_data.error
+        # Dagster wraps what the user's code raised.
+        while error and error.cause and (error.cls_name or "").startswith("Dagster"):
             error = error.cause
-        name = error.cls_name or "error"
-        # Not its message: that may hold a password or a token of the user's.
-        return f"{event.step_key}: {name}"
-    return "the run failed before any step did"
+        if error is not None:
+            name = error.cls_name or "error"
+            # Not its message: that may hold a password or a token of the user's.
+            return [e.step_key for e in steps], f"{event.step_key}: {name}"
+    return [event.step_key for event in steps], "the run failed before any step did"
