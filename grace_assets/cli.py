@@ -182,7 +182,7 @@ def brief(day: datetime | None, style: str) -> None:
     renderers = {
         "text": text.render,
         "markdown": markdown.render,
-        "html": html.render,
+        "html": html.render_alone,
         "json": lambda view: json.dumps(json.loads(view.to_json()), indent=2, ensure_ascii=False),
     }
     click.echo(renderers[style](view))

@@ -121,10 +121,17 @@ class DeliveryResource(dg.ConfigurableResource):
 
     enabled: bool = True
     send_empty_days: bool = True
+    public_url: str | None = None
+    dagster_url: str = "http://127.0.0.1:3000"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "DeliveryResource":
-        return cls(enabled=settings.briefs_enabled, send_empty_days=settings.send_empty_days)
+        return cls(
+            enabled=settings.briefs_enabled,
+            send_empty_days=settings.send_empty_days,
+            public_url=settings.public_url,
+            dagster_url=settings.dagster_url,
+        )
 
     def environment(self) -> Mapping[str, str]:
         return environ

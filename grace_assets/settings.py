@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
@@ -30,6 +31,8 @@ class Settings:
     false_success_limit: float
     health_polled: bool
     dagster_runs: bool
+    public_url: str | None
+    dagster_url: str
 
     @property
     def zone(self) -> ZoneInfo:
@@ -55,7 +58,25 @@ class Settings:
             # Whether, not where: the URL may hold a password.
             health_polled=bool(env.get("DOMAIN_HEALTH_URL")),
             dagster_runs=_boolean(env, "GRACE_DAGSTER_RUNS", default=False),
+            public_url=_base_url(env, "GRACE_PUBLIC_URL"),
+            dagster_url=_base_url(env, "DAGSTER_UI_URL") or "http://127.0.0.1:3000",
         )
+
+
+def _base_url(env: Mapping[str, str], variable: str) -> str | None:
+    """An address that may stand in messages; null where not set."""
+    value = env.get(variable, "").strip().rstrip("/")
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+    except ValueError:
+        usable = False
+    if not usable or any(c in value for c in "<>|\"' "):
+        # Not quoted: whoever puts a password there has a secret in it.
+        raise SettingsError(f"{variable}: is not an http(s) URL without a user")
+    return value
 
 
 def _timezone(name: str) -> str:

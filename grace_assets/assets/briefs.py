@@ -1,7 +1,7 @@
 """Follow-ups for what keeps breaking, the brief of the day, and the store to search in."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from os import environ
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from grace_assets.core.brief import Brief
+    from grace_assets.core.brief_trend import TrendLine
 
 POST_WITHIN_DAYS = 2
 """A follow-up older than this was found by a backfill: it is recorded, and nobody is sent out."""
@@ -137,15 +138,20 @@ def status_briefs(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from grace_assets.core.brief import brief_rows, content_hash
+    from grace_assets.core.brief_trend import COLUMNS, TREND_DAYS, day_totals, trend_lines
     from grace_assets.core.claims import unsupported_in_brief
     from grace_assets.render import markdown
 
     lake, ledger = store.lake(), store.ledger()
     history = follow_up_history(store)
     unsupported, previews_by_day, written, figures = [], {}, {}, {}
+    around = days_around(context.partition_keys, TREND_DAYS - 1, 0)
+    totals = day_totals(lake.read("domain_daily", around, COLUMNS))
+    made = lake.days("domain_daily")
     with lake.exclusive("status_briefs"):
         for day in context.partition_keys:
-            brief = brief_of(store, day, fold_as_of(*history, day))
+            lines = trend_lines(date.fromisoformat(day), totals, made)
+            brief = brief_of(store, day, fold_as_of(*history, day), lines)
             text = markdown.render(brief)
             digest = content_hash(brief)
             revision = next_revision(ledger.last_delivered(day), digest)
@@ -162,7 +168,9 @@ def status_briefs(
     yield verdict(context, "brief_numbers_supported", unsupported)
 
 
-def brief_of(store: StoreResource, day: str, follow_ups: "pa.Table") -> "Brief":
+def brief_of(
+    store: StoreResource, day: str, follow_ups: "pa.Table", trends: tuple["TrendLine", ...]
+) -> "Brief":
     from grace_assets.core.brief import build_brief
     from grace_assets.core.brief_history import HOLD_DAYS
 
@@ -181,6 +189,7 @@ def brief_of(store: StoreResource, day: str, follow_ups: "pa.Table") -> "Brief":
         complete=store.now() >= end,
         verdicts=lake.read("mission_verdicts", [day]),
         holds=lake.read("hold_daily", days_around([day], HOLD_DAYS - 1, 0)),
+        trends=trends,
     )
 
 

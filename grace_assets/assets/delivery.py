@@ -10,7 +10,7 @@ from grace_assets.assets.daily import daily_asset, preview, previews, report
 from grace_assets.resources import DeliveryResource, StoreResource
 
 if TYPE_CHECKING:
-    from grace_assets.notify.deliver import BriefMessage
+    from grace_assets.notify.message import Message
 
 DELIVER_TAG = "grace/deliver"
 """Run tag: `always` sends the brief of any closed day of the run, `never` none. Without it a run
@@ -42,7 +42,7 @@ def deliver_channel(
     channels = Channels.from_env(delivery.environment())
     ledger = store.ledger()
     counts, notes = {}, {}
-    for day, message, missions in messages(store, context.partition_keys):
+    for day, message, missions in messages(store, context.partition_keys, delivery.public_url):
         decision = policy(context, delivery, store.today())
         if decision == "send" and not missions and not delivery.send_empty_days:
             decision = "suppress:empty_day"
@@ -65,28 +65,16 @@ def deliver_channel(
     return dg.MaterializeResult()
 
 
-def messages(store: StoreResource, days: list[str]) -> Iterator[tuple[str, "BriefMessage", int]]:
+def messages(
+    store: StoreResource, days: list[str], public_url: str | None
+) -> Iterator[tuple[str, "Message", int]]:
     """The briefs of closed days, rendered; a day that is not over has nothing to send yet."""
-    from grace_assets.core.brief import Brief
-    from grace_assets.notify.deliver import BriefMessage
-    from grace_assets.render import html, slack, text
+    from grace_assets.render.message import brief_message
 
     today = store.today().isoformat()
     for row in store.lake().read("status_briefs", days).to_pylist():
-        if row["date"] >= today:
-            continue
-        brief = Brief.from_json(row["content"])
-        message = BriefMessage(
-            brief_id=row["brief_id"],
-            date=row["date"],
-            revision=row["revision"],
-            content_hash=row["content_hash"],
-            slack=slack.payload(brief),
-            subject=f"Grace · {row['date']} · {brief.headline}",
-            text=text.render(brief),
-            html=html.render(brief),
-        )
-        yield row["date"], message, row["missions"]
+        if row["date"] < today:
+            yield row["date"], brief_message(row, public_url), row["missions"]
 
 
 @daily_asset(
@@ -115,9 +103,21 @@ def email_delivery(
 
 @daily_asset(
     group="delivery",
+    description="The brief, in short, to each Apprise URL, once; nothing where none is set.",
+    kinds={"python"},
+    deps=["status_briefs"],
+)
+def apprise_delivery(
+    context: dg.AssetExecutionContext, store: StoreResource, delivery: DeliveryResource
+) -> dg.MaterializeResult:
+    return deliver_channel(context, store, delivery, "apprise")
+
+
+@daily_asset(
+    group="delivery",
     description="Readable copy of the delivery ledger: where each brief went, and why not.",
     kinds={"python", "parquet"},
-    deps=["slack_delivery", "email_delivery"],
+    deps=["slack_delivery", "email_delivery", "apprise_delivery"],
 )
 def deliveries(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -32,6 +32,7 @@ from grace_assets.core.brief_sections import (
     figures_of,
     mission_rows,
 )
+from grace_assets.core.brief_trend import TrendLine
 from grace_assets.core.schemas import TABLES
 
 MAX_DOMAINS = 25
@@ -63,6 +64,7 @@ class Brief:
     left_out: tuple[Figure, ...]
     domains_total: int
     chapters: tuple[Chapter, ...] = ()
+    trends: tuple[TrendLine, ...] = ()
 
     def to_json(self) -> str:
         """The whole brief as JSON; equal briefs give equal text."""
@@ -77,7 +79,8 @@ class Brief:
         """Every figure of the brief, from all its parts."""
         created = (self.auto_created,) if self.auto_created else ()
         told = (figure for chapter in self.chapters for figure in chapter.figures)
-        return (*self.figures, *created, *self.left_out, *told, *figures_of(self.domains))
+        lines = (line.fact for line in self.trends)
+        return (*self.figures, *created, *self.left_out, *told, *lines, *figures_of(self.domains))
 
 
 def build_brief(
@@ -94,6 +97,7 @@ def build_brief(
     complete: bool,
     verdicts: pa.Table | None = None,
     holds: pa.Table | None = None,
+    trends: tuple[TrendLine, ...] = (),
 ) -> Brief:
     """The brief of one day from that day's tables.
 
@@ -131,6 +135,7 @@ def build_brief(
         left_out=_left_out(sections, found, len(asked) - len(shown_follow_ups), day),
         domains_total=len(sections),
         chapters=tuple(chapter for chapter in chapters if chapter),
+        trends=trends,
     )
 
 
@@ -161,8 +166,11 @@ def headline(counts: Totals, *, complete: bool) -> str:
 
 
 def content_hash(brief: Brief) -> str:
-    """SHA-256 of the content, as hexadecimal: changes when anything that is said changes."""
-    return hashlib.sha256(brief.to_json().encode()).hexdigest()
+    """SHA-256 of the content, as hexadecimal: changes when anything said of the day changes.
+
+    The days before it are its background: what is learned about them corrects nothing.
+    """
+    return hashlib.sha256(replace(brief, trends=()).to_json().encode()).hexdigest()
 
 
 def brief_rows(

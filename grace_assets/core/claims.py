@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from grace_assets.core import narrative, wording
 from grace_assets.core.brief import Brief
+from grace_assets.core.brief_trend import TREND_DAYS
 
 _DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(
@@ -173,6 +174,8 @@ def unsupported_in_brief(brief: Brief, text: str | None = None) -> list[str]:
 def _worded(brief: Brief) -> Iterator[str]:
     """The brief's own statements, which are checked one by one."""
     yield brief.headline
+    if brief.trends:
+        yield f"{TREND_DAYS} days to {brief.trends[0].last}"
     for chapter in brief.chapters:
         yield from (chapter.title, chapter.more)
     for figure in brief.all_figures():
@@ -183,6 +186,8 @@ def _worded(brief: Brief) -> Iterator[str]:
 def _from_rows(brief: Brief) -> Iterator[str]:
     """Names, times and texts that a rendering takes over from rows as they are."""
     yield from (brief.brief_id, brief.date, brief.day_name, brief.timezone)
+    for line in brief.trends:
+        yield from (line.first, line.last)
     for section in brief.domains:
         yield wording.clean(section.domain_id)
         for example in (*section.examples, *section.setbacks):

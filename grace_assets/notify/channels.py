@@ -14,10 +14,13 @@ from hashlib import sha256
 
 import httpx
 
+from grace_assets.notify import apprise_urls
+from grace_assets.notify.apprise_urls import AppriseUrls
 from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
 
 VARIABLES = (
     *("SLACK_WEBHOOK_URL", "SLACK_ON_UNKNOWN", "STATUS_BRIEF_RECIPIENTS", "EMAIL_ON_UNKNOWN"),
+    *("APPRISE_URLS", "APPRISE_ON_UNKNOWN"),
     *("SMTP_HOST", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD", "SMTP_FROM_EMAIL", "SMTP_TLS"),
 )
 """What is read; the last word of an `…_ON_UNKNOWN` is `resend_marked` (default) or `hold`."""
@@ -111,6 +114,20 @@ class Channels:
             raise ChannelError("SMTP_FROM_EMAIL: is needed where SMTP_HOST is set")
         held = self._choice("EMAIL_ON_UNKNOWN", RESEND_MARKED, HOLD)
         return Email(host, int(port), self.sender, tls, user, password, held)
+
+    @cached_property
+    def apprise(self) -> AppriseUrls:
+        """Distinct URLs; none where none is set."""
+        urls = [u for u in apprise_urls.BETWEEN.split(self._values.get("APPRISE_URLS", "")) if u]
+        for position, url in enumerate(urls, start=1):
+            try:
+                known = apprise_urls.usable(url)
+            except ImportError as error:
+                raise ChannelError("APPRISE_URLS: needs the extra `apprise`") from error
+            if not known:
+                raise ChannelError(f"APPRISE_URLS: number {position} is no Apprise URL")
+        held = self._choice("APPRISE_ON_UNKNOWN", RESEND_MARKED, HOLD)
+        return AppriseUrls({apprise_urls.destination(url): url for url in urls}, held)
 
     @cached_property
     def recipients(self) -> tuple[str, ...]:

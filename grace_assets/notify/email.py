@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from email import message_from_bytes
@@ -22,6 +22,7 @@ from email.utils import format_datetime
 import aiosmtplib
 
 from grace_assets.notify.channels import Email
+from grace_assets.notify.message import content_id
 from grace_assets.notify.outcome import Outcome
 from grace_assets.notify.tls import verifying_context
 
@@ -43,11 +44,13 @@ def compose(
     html: str,
     delivery_key: str,
     date: datetime,
+    images: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """An RFC 5322 message, text first, HTML last: equal arguments give equal bytes.
 
-    Addresses have been validated and the subject is made one plain line here, so no header can
-    be injected. Bodies are quoted-printable: no server has to know 8BITMIME.
+    `images` are PNGs that the HTML shows in place, by `content_id`. Addresses have been
+    validated and the subject is made one plain line here, so no header can be injected. Bodies
+    are quoted-printable: no server has to know 8BITMIME.
     """
     message = EmailMessage(policy=SMTP_POLICY)
     domain = sender.rpartition("@")[2]
@@ -60,7 +63,13 @@ def compose(
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text, cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")
+    _, page = message.iter_parts()
+    for name, png in (images or {}).items():
+        page.add_related(png, "image", "png", cid=f"<{content_id(name)}>", disposition="inline")
+    # Random ones would make a repeat another message.
     message.set_boundary(f"=_grace_{delivery_key}")
+    if images:
+        page.set_boundary(f"=_grace_{delivery_key}_related")
     return message.as_bytes()
 
 

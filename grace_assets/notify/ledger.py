@@ -9,6 +9,7 @@ commit the outcome. A `sending` row whose holder is gone was cut off in the midd
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -198,13 +199,21 @@ class Ledger:
 
     def due(self, now: datetime) -> list[str]:
         """Dates with something to do: an attempt whose time has come, or one that was cut off."""
+        return sorted({row.date for row in self._due(_c.kind == BRIEF, now)})
+
+    def due_notices(self, now: datetime) -> list[Entry]:
+        """The same for messages that are no briefs, one by one, the oldest first."""
+        rows = self._due(_c.kind != BRIEF, now)
+        names = [field.name for field in fields(Entry)]
+        rows.sort(key=lambda row: (row.promised_at or now, row.delivery_key))
+        return [Entry(**{name: getattr(row, name) for name in names}) for row in rows]
+
+    def _due(self, of_kind: sa.ColumnElement[bool], now: datetime) -> list[Delivery]:
         timely = sa.and_(_c.status.in_(("pending", "unknown")), _c.retry_at <= now)
-        query = sa.select(deliveries).where(
-            _c.kind == BRIEF, sa.or_(timely, _c.status == "sending")
-        )
+        query = sa.select(deliveries).where(of_kind, sa.or_(timely, _c.status == "sending"))
         with self._engine.begin() as connection:
             rows = _all(connection, query)
-        return sorted({r.date for r in rows if r.status != "sending" or _cut_off(r, now)})
+        return [row for row in rows if row.status != "sending" or _cut_off(row, now)]
 
 
 def _get(connection: sa.Connection, key: str) -> Delivery | None:

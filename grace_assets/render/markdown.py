@@ -44,6 +44,10 @@ def _lines(brief: Brief) -> Iterator[str]:
     yield "|---|---|"
     for figure in brief.figures:
         yield f"| {figure.label} | {figure.text} |"
+    if brief.trends:
+        yield from ("", f"30 days to {brief.trends[0].last}:", "")
+    for line in brief.trends:
+        yield f"- {line.fact.label} `{line.blocks}` {line.fact.text}"
     for section in brief.domains:
         yield from _domain(section)
     for chapter in brief.chapters:

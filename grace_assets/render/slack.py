@@ -15,7 +15,7 @@ from typing import Any
 from grace_assets.core import wording
 from grace_assets.core.brief import Brief
 from grace_assets.core.brief_sections import DomainSection, Example
-from grace_assets.render.text import SAMPLE_BANNER, follow_up_fact
+from grace_assets.render.text import HOW_LINK, SAMPLE_BANNER, follow_up_fact
 
 Block = dict[str, Any]
 
@@ -37,10 +37,13 @@ def escape(text: str) -> str:
     return re.sub("[&<>]", lambda match: _ENTITIES[match.group()], text)
 
 
-def payload(brief: Brief) -> dict[str, Any]:
-    """The body for an incoming webhook: `text` (the fallback) and `blocks`."""
+def payload(brief: Brief, figures_url: str | None = None) -> dict[str, Any]:
+    """The body for an incoming webhook: `text` (the fallback) and `blocks`.
+
+    `figures_url` is the page that says how figures are made.
+    """
     fallback = _fallback(brief)
-    head, tail = list(_head(brief)), list(_tail(brief))
+    head, tail = list(_head(brief)), list(_tail(brief, figures_url))
     room = BUDGET - NOTE_ROOM - _size({"text": fallback, "blocks": [*head, *tail]})
     body, hidden = _domains(brief.domains, room)
     notes = [wording.counted(hidden, "more domain")] if hidden else []
@@ -116,6 +119,11 @@ def _head(brief: Brief) -> Iterator[Block]:
     state = wording.STATE_WORDS[brief.state]
     yield _section([f"{mark} *{escape(brief.headline)}* ({state})"])
     yield _section([f"*{f.label}:* {escape(f.text)}" for f in brief.figures])
+    if brief.trends:
+        lines = (
+            f"`{t.blocks}` {escape(t.fact.label)}: {escape(t.fact.text)}" for t in brief.trends
+        )
+        yield _section([f"*30 days to {brief.trends[0].last}*", *lines])
     if brief.domains:
         yield {"type": "divider"}
 
@@ -141,7 +149,7 @@ def _example(mark: str, example: Example) -> str:
     return f"{mark} {narrative} _({name}: {escape(example.fact.text)})_"
 
 
-def _tail(brief: Brief) -> Iterator[Block]:
+def _tail(brief: Brief, figures_url: str | None) -> Iterator[Block]:
     if brief.chapters or brief.problems or brief.follow_ups:
         yield {"type": "divider"}
     for chapter in brief.chapters:
@@ -162,4 +170,7 @@ def _tail(brief: Brief) -> Iterator[Block]:
             for f in brief.follow_ups
         )
         yield _section([title, *lines], LIST_LIMIT, "follow-up")
-    yield _context(f"{brief.brief_id} · {brief.timezone} · Every figure comes from a row.")
+    foot = escape(f"{brief.brief_id} · {brief.timezone} · ")
+    # The one link, and not of an event's making.
+    made = f"<{figures_url}|{HOW_LINK}>" if figures_url else "Every figure comes from a row."
+    yield {"type": "context", "elements": [{"type": "mrkdwn", "text": foot + made}]}

@@ -6,7 +6,7 @@ Says everything in words; also the text part of the email.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from grace_assets.core import wording
 from grace_assets.core.brief import Brief
@@ -14,6 +14,7 @@ from grace_assets.core.brief_figures import Figure
 from grace_assets.core.brief_history import Chapter
 from grace_assets.core.brief_lines import FollowUpLine
 from grace_assets.core.brief_sections import DomainSection, Example
+from grace_assets.core.brief_trend import TrendLine
 
 WIDTH = 80
 SAMPLE_BANNER = "Sample data: made up for the demonstration."
@@ -21,12 +22,16 @@ HOW = (
     "Verdicts compare each metric before and after a mission with its healthy level; "
     "“restored” is completion minus detection. Every figure comes from a row."
 )
+HOW_LINK = "How these figures are made"
 _FOLLOW_UP_HEADINGS = {"created": "Created", "closed": "Closed", "open": "Still open"}
 
 
-def render(brief: Brief) -> str:
-    """The brief as text that ends with a newline."""
-    return "\n".join(line.rstrip() for line in _lines(brief)) + "\n"
+def render(brief: Brief, figures_url: str | None = None) -> str:
+    """The brief as text that ends with a newline; `figures_url` says how figures are made."""
+    lines = [line.rstrip() for line in _lines(brief)]
+    if figures_url:
+        lines.append(f"{HOW_LINK}: {figures_url}")
+    return "\n".join(lines) + "\n"
 
 
 def follow_up_fact(line: FollowUpLine) -> str:
@@ -48,6 +53,7 @@ def _lines(brief: Brief) -> Iterator[str]:
     yield from _wrap(brief.headline)
     yield ""
     yield from _figures(brief.figures)
+    yield from _trends(brief.trends)
     for section in brief.domains:
         yield from _domain(section)
     for chapter in brief.chapters:
@@ -72,6 +78,14 @@ def _wrap(text: str, first: str = "", rest: str | None = None) -> list[str]:
 def _figures(figures: Iterable[Figure], indent: str = "") -> Iterator[str]:
     for figure in figures:
         yield from _wrap(figure.text, f"{indent}{figure.label:<17} ")
+
+
+def _trends(lines: Sequence[TrendLine]) -> Iterator[str]:
+    if lines:
+        yield from _heading(f"30 days to {lines[0].last}")
+    for line in lines:
+        yield f"{line.fact.label:<21} {line.blocks}"
+        yield from _wrap(line.fact.text, "  ")
 
 
 def _heading(title: str, note: str = "") -> Iterator[str]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from grace_assets.notify.channels import Channels
-from grace_assets.notify.deliver import BriefMessage, Result, deliver
+from grace_assets.notify.deliver import Result, deliver
 from grace_assets.notify.ledger import Ledger
+from grace_assets.notify.message import Message
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
-def brief(revision: int = 1, content_hash: str | None = None, **fields: Any) -> BriefMessage:
+def brief(revision: int = 1, content_hash: str | None = None, **fields: Any) -> Message:
     values: dict[str, Any] = {
         "brief_id": "brief-2026-03-01",
         "date": "2026-03-01",
@@ -29,7 +30,7 @@ def brief(revision: int = 1, content_hash: str | None = None, **fields: Any) -> 
         "text": "2 missions\n.a line that begins with a dot\n",
         "html": "<p>2 missions</p>",
     }
-    return BriefMessage(**(values | fields))
+    return Message(**(values | fields))
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Post:
 
     def __call__(
         self,
-        message: BriefMessage | None = None,
+        message: Message | None = None,
         *,
         after: timedelta = timedelta(0),
         decision: str = "send",

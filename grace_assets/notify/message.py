@@ -1,0 +1,40 @@
+"""What is to be said, worded for every kind of channel before anybody decides who gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from grace_assets.notify.ledger_rows import BRIEF
+
+
+@dataclass(frozen=True)
+class Message:
+    """A rendered revision of a brief, or of a notice (then `kind` is not `BRIEF`).
+
+    `slack` is the webhook's body (`text`, `blocks`), `short` is for channels that show little
+    and plainly, `images` are PNGs, which the HTML knows by the `content_id` of their names.
+    """
+
+    brief_id: str
+    date: str
+    revision: int
+    content_hash: str
+    slack: dict[str, Any]
+    subject: str
+    text: str
+    html: str
+    short: str = ""
+    images: Mapping[str, bytes] = field(default_factory=dict)
+    kind: str = BRIEF
+
+    @property
+    def correction(self) -> str:
+        """The words in front of a revision that follows one which readers have."""
+        return f"Correction (revision {self.revision})"
+
+
+def content_id(name: str) -> str:
+    """How a part of a mail is named by another (RFC 2392), without its brackets."""
+    return f"{name}@grace"
