@@ -168,9 +168,10 @@ def run(
 def brief(day: datetime | None, style: str) -> None:
     """Print the brief of a day."""
     from grace_assets.core.brief import Brief
-    from grace_assets.render import html, markdown, text
+    from grace_assets.render import markdown, text
+    from grace_assets.render.message import brief_message
 
-    store = open_store()
+    settings, store = settings_or_exit(), open_store()
     wanted = day_or_yesterday(store, day)
     rows = store.lake().read("status_briefs", [wanted]).to_pylist()
     if not rows:
@@ -182,10 +183,28 @@ def brief(day: datetime | None, style: str) -> None:
     renderers = {
         "text": text.render,
         "markdown": markdown.render,
-        "html": html.render_alone,
+        "html": lambda _: brief_message(rows[0], settings.public_url).html_alone(),
         "json": lambda view: json.dumps(json.loads(view.to_json()), indent=2, ensure_ascii=False),
     }
     click.echo(renderers[style](view))
+
+
+@main.command()
+@day_option("--date", "day", help="The day of the brief; the latest where not given.")
+def preview(day: datetime | None) -> None:
+    """Write a page that shows how a brief looks in every channel; sends nothing."""
+    from grace_assets.assets.preview import write_preview
+    from grace_assets.resources import DeliveryResource
+
+    delivery = DeliveryResource.from_settings(settings_or_exit())
+    wanted = day.date().isoformat() if day else None
+    written = write_preview(open_store(), delivery, wanted)
+    if written is None:
+        raise click.ClickException(f"there is no brief{f' of {wanted}' if wanted else ''} yet")
+    path, goes_to = written
+    click.echo(path)
+    for channel, destinations in goes_to.items():
+        click.echo(f"{channel:8} {', '.join(destinations) or 'nowhere'}")
 
 
 @main.command()
@@ -224,13 +243,9 @@ def show_deliveries(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         why = f" ({row['reason']})" if row["reason"] else ""
         click.echo(
-            f"{row['date']} r{row['revision']} {row['channel']:5} {row['destination']}: "
+            f"{row['date']} r{row['revision']} {row['channel']:7} {row['destination']}: "
             f"{row['status']}{why}, {row['attempts']} attempts"
         )
-
-
-def no_brief(day: str) -> str:
-    return f"there is no brief of {day} yet: grace backfill --from {day} --to {day}"
 
 
 def rfc3339(value: Any) -> str:

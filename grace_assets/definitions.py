@@ -8,11 +8,13 @@ from grace_assets.assets import (
     credit,
     delivery,
     missions,
+    preview,
     samples,
     telemetry,
     verdicts,
 )
 from grace_assets.checks import no_partitions_left_failed
+from grace_assets.failures import run_failure_sensor
 from grace_assets.jobs import JOBS
 from grace_assets.resources import DeliveryResource, StoreResource
 from grace_assets.run_history import build_run_history_sensors
@@ -20,7 +22,17 @@ from grace_assets.schedules import build_schedules
 from grace_assets.sensors import SENSORS, build_source_sensors
 from grace_assets.settings import Settings
 
-ASSET_MODULES = [missions, samples, telemetry, credit, verdicts, analytics, briefs, delivery]
+ASSET_MODULES = [
+    missions,
+    samples,
+    telemetry,
+    credit,
+    verdicts,
+    analytics,
+    briefs,
+    delivery,
+    preview,
+]
 
 
 def build_definitions(settings: Settings, store: StoreResource | None = None) -> dg.Definitions:
@@ -34,6 +46,7 @@ def build_definitions(settings: Settings, store: StoreResource | None = None) ->
             *SENSORS,
             *build_source_sensors(settings),
             *build_run_history_sensors(settings),
+            run_failure_sensor,
         ],
         resources={
             "store": store or StoreResource.from_settings(settings),

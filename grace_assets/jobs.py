@@ -6,15 +6,16 @@ from grace_assets.checks import no_partitions_left_failed
 
 LOOKING = dg.AssetSelection.checks(no_partitions_left_failed)
 DELIVERY = dg.AssetSelection.groups("delivery")
+PREVIEW = dg.AssetSelection.groups("preview")
 
 missions_job = dg.define_asset_job(
     "missions_job",
-    selection=dg.AssetSelection.all() - DELIVERY - LOOKING,
+    selection=dg.AssetSelection.all() - DELIVERY - PREVIEW - LOOKING,
     description="A day from its events to its brief. Sends nothing.",
 )
 brief_job = dg.define_asset_job(
     "brief_job",
-    selection=dg.AssetSelection.all() - LOOKING,
+    selection=dg.AssetSelection.all() - PREVIEW - LOOKING,
     description="A day from its events to its brief, and the brief to its readers.",
 )
 holds_job = dg.define_asset_job(

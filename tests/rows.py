@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from grace_assets.core.brief import Brief, build_brief
+from grace_assets.core.brief_trend import DayTotals, TrendLine, trend_lines
 from grace_assets.core.rollups import kpi_daily
 from grace_assets.core.schemas import TABLES
 
@@ -138,6 +139,7 @@ def brief(
     *,
     verdicts: list[Row] = (),
     holds: list[Row] = (),
+    trends: tuple[TrendLine, ...] = (),
     complete: bool = True,
 ) -> Brief:
     telemetry = table("mission_telemetry", list(readings))
@@ -154,6 +156,7 @@ def brief(
         complete=complete,
         verdicts=table("mission_verdicts", list(verdicts)),
         holds=table("hold_daily", list(holds)),
+        trends=trends,
     )
 
 
@@ -240,4 +243,14 @@ def eventful_day() -> Brief:
             lasting(held_24h=11, relapsed_24h=1, held_7d=5),
             lasting("failover", held_24h=2),
         ],
+        trends=month(),
     )
+
+
+def month() -> tuple[TrendLine, ...]:
+    """Thirty days to `DAY`: more missions every day, the first two unknown, one without any."""
+    days = [(DAY - timedelta(days=n)).isoformat() for n in reversed(range(30))]
+    totals = {
+        day: DayTotals(n, 600.0 * n, n, 0.8 * n, n) for n, day in enumerate(days) if n not in (0, 9)
+    }
+    return trend_lines(DAY, totals, days[2:])

@@ -163,7 +163,10 @@ def test_every_command_is_in_the_readme_and_every_variable_too():
         assert command in readme
     package = Path(__file__).parents[1] / "grace_assets"
     source = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    prefixes = "GRACE|STATUS_BRIEF|SLACK|EMAIL|SMTP|FOLLOW_UP|ENABLE|SSL|PROMETHEUS|DOMAIN_HEALTH"
+    prefixes = (
+        "GRACE|STATUS_BRIEF|SLACK|EMAIL|SMTP|APPRISE|FOLLOW_UP|ENABLE|SSL|DAGSTER_UI|PROMETHEUS|"
+        "DOMAIN_HEALTH"
+    )
     variables = set(re.findall(rf'"((?:{prefixes})_[A-Z_]+)"', source))
     assert len(variables) > 15
     assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []

@@ -24,12 +24,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from grace_assets.api.strict_json import NotAllowed, NotJson, broken_rule, split
 from grace_assets.core.events import day_of
 from grace_assets.lake.landing import Landing, Line, Rejected
+from grace_assets.render.definitions import figures_page
+from grace_assets.render.message import FIGURES_PATH
 from grace_assets.sources import alertmanager, cloudevents
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ def build_app(
     api = Api(open_landing, zone, token, domain_labels)
     routes = [
         Route("/healthz", api.health),
+        Route(FIGURES_PATH, _figures),
         Route("/api/missions/events", api.events, methods=["POST"]),
         Route("/api/missions/alertmanager", api.alertmanager, methods=["POST"]),
     ]
@@ -92,6 +95,10 @@ def build_app(
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
         exception_handlers={HTTPException: _refused, OSError: _unstored, sqlite3.Error: _unstored},
     )
+
+
+async def _figures(_: Request) -> Response:
+    return HTMLResponse(figures_page())
 
 
 def problem(status: int, detail: str, **more: object) -> dict[str, object]:

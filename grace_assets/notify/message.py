@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,14 @@ class Message:
     def correction(self) -> str:
         """The words in front of a revision that follows one which readers have."""
         return f"Correction (revision {self.revision})"
+
+    def html_alone(self) -> str:
+        """The HTML with its images in it, for a browser."""
+        page = self.html
+        for name, png in self.images.items():
+            address = "data:image/png;base64," + base64.b64encode(png).decode()
+            page = page.replace(f'"cid:{content_id(name)}"', f'"{address}"')
+        return page
 
 
 def content_id(name: str) -> str:

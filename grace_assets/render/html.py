@@ -6,16 +6,13 @@ the layout is tables, the style sheet is inlined, and the page is kept below `BU
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from grace_assets.core import wording
 from grace_assets.core.brief import Brief
 from grace_assets.render import charts
+from grace_assets.render.pages import mail
 from grace_assets.render.text import HOW, HOW_LINK, SAMPLE_BANNER, follow_up_fact
 
 BUDGET_BYTES = 90_000
@@ -34,20 +31,10 @@ def render(brief: Brief, images: Mapping[str, str], figures_url: str | None = No
     says how figures are made.
     """
     for shown in range(len(brief.domains), -1, -1):
-        page = _page(brief, shown, images, figures_url)
-        if len(page.encode()) <= BUDGET_BYTES:
-            return page
+        made = _page(brief, shown, images, figures_url)
+        if len(made.encode()) <= BUDGET_BYTES:
+            return made
     return _page(brief, 0, images, figures_url, with_lists=False)
-
-
-def render_alone(brief: Brief, figures_url: str | None = None) -> str:
-    """The page as one file that holds its charts, for a browser."""
-    addresses = {line.kind: f"cid:{line.kind}" for line in brief.trends}
-    page = render(brief, addresses, figures_url)
-    for kind, png in charts.sparklines(brief.trends).items():
-        address = "data:image/png;base64," + base64.b64encode(png).decode()
-        page = page.replace(f'"{addresses[kind]}"', f'"{address}"')
-    return page
 
 
 def split_figure(text: str) -> tuple[str, str]:
@@ -68,7 +55,8 @@ def _page(
     with_lists: bool = True,
 ) -> str:
     cards = [figure for figure in brief.figures if figure.label in CARDS]
-    page = _template().render(
+    return mail(
+        "brief.html.j2",
         brief=brief,
         card_figures=cards,
         row_figures=[figure for figure in brief.figures if figure not in cards],
@@ -77,38 +65,16 @@ def _page(
         with_lists=with_lists,
         images=images,
         figures_url=figures_url,
+        how=HOW,
+        how_link=HOW_LINK,
+        sample_banner=SAMPLE_BANNER,
+        plot_width=charts.WIDTH,
+        plot_height=charts.HEIGHT,
+        state_words=wording.STATE_WORDS,
+        trend_states=TREND_STATES,
+        trend_marks=TREND_MARKS,
+        clean=wording.clean,
+        counted=wording.counted,
+        follow_up_fact=follow_up_fact,
+        split_figure=split_figure,
     )
-    return _inliner().inline(page)
-
-
-@cache
-def _inliner():
-    from css_inline import CSSInliner
-
-    return CSSInliner(minify_css=True, load_remote_stylesheets=False)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("grace_assets.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "how": HOW,
-        "how_link": HOW_LINK,
-        "sample_banner": SAMPLE_BANNER,
-        "plot_width": charts.WIDTH,
-        "plot_height": charts.HEIGHT,
-        "state_words": wording.STATE_WORDS,
-        "trend_states": TREND_STATES,
-        "trend_marks": TREND_MARKS,
-        "clean": wording.clean,
-        "counted": wording.counted,
-        "follow_up_fact": follow_up_fact,
-        "split_figure": split_figure,
-    }
-    return environment.get_template("brief.html.j2")

@@ -251,7 +251,21 @@ def compose(subject: str = "s") -> bytes:
         html="<p>html</p>",
         delivery_key="k" * 32,
         date=NOW,
+        images={"missions": b"\x89PNG"},
     )
+
+
+def test_charts_travel_in_the_mail_and_are_found_by_the_page(server, tmp_path):
+    page = '<p><img src="cid:missions@grace" alt="Missions"></p>'
+    send(tmp_path, env(server), message=brief(html=page, images={"missions": b"\x89PNG"}))
+    ((_, content),) = server.taken
+    mail = message_from_bytes(content, policy=modern)
+    plain, related = mail.iter_parts()
+    assert plain.get_content_type() == "text/plain"
+    assert related.get_content_type() == "multipart/related"
+    html, image = related.iter_parts()
+    assert f"cid:{image['Content-ID'].strip('<>')}" in html.get_content()
+    assert (image.get_content(), image.get_content_disposition()) == (b"\x89PNG", "inline")
 
 
 def test_the_same_delivery_composes_the_same_bytes():
