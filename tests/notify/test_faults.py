@@ -4,6 +4,7 @@ ledger says after each, and how many messages the other side has."""
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from grace_assets.notify import email, slack
+from grace_assets.notify import email, lifecycle, slack
 from grace_assets.notify.deliver import Result
 from tests.notify import smtp_server as smtp_module
 from tests.notify.authority import Authority, make_authority
@@ -558,3 +559,41 @@ def test_a_password_for_a_server_that_hides_its_login_stays_here(
     (result,) = send(tmp_path, env(server))
     assert (result.status, server.taken) == ("pending", [])
     assert "AUTH" not in server.verbs
+
+
+# SMTP: slow answers
+
+
+def test_the_answer_to_a_message_is_waited_for_longer_than_that_to_a_command(
+    server: Mailbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    # The server thinks for three seconds; giving up before it has taken it makes duplicates.
+    monkeypatch.setattr(email.EmailSender.__init__, "__defaults__", (20.0,))
+    server.faults = {"DOT": HANG}
+    (result,) = send(tmp_path, env(server))
+    assert (result.status, server.recipients()) == ("sent", [A])
+
+
+def test_a_greeting_that_never_ends_is_left_in_time(tmp_path: Path):
+    with raw_server(b"220-wait\r\n" * 1000, reads="nothing", pause=0.01) as server:
+        nobody = Mailbox(login=True, secure=False, port=server.port)
+        began = time.monotonic()
+        results = send(tmp_path, env(nobody, A, B))
+        assert time.monotonic() - began < 3
+    assert {result.status for result in results} == {"pending"}
+    assert server.connections == 1
+
+
+def test_a_greeting_of_a_web_server_is_no_mail_server(tmp_path: Path):
+    with raw_server(b"HTTP/1.1 400 what?\r\n\r\n" + b"x" * 100_000, reads="nothing") as server:
+        nobody = Mailbox(login=True, secure=False, port=server.port)
+        (result,) = send(tmp_path, env(nobody))
+    assert result.status == "pending"
+
+
+def test_patience_and_leases_are_as_long_as_the_standards_ask():
+    # RFC 5321 4.5.3.2.6 gives the answer to a message ten minutes. A lease outlives an attempt:
+    # were it shorter, a second run would send while the first still waits.
+    assert timedelta(seconds=email.ANSWER_SECONDS) >= timedelta(minutes=10)
+    assert timedelta(seconds=2 * email.ANSWER_SECONDS) < lifecycle.LEASE
+    assert timedelta(seconds=slack.ATTEMPT_SECONDS * slack.TRIES) < lifecycle.LEASE
