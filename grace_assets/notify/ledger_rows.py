@@ -113,13 +113,22 @@ class Delivery:
         return cls(**row)
 
 
+class LedgerError(ValueError):
+    """The ledger's URL cannot be used; the message holds no part of it."""
+
+
 def open_engine(where: Path | str) -> sa.Engine:
-    """An engine with the table in place; `where` is a SQLite file or an SQLAlchemy URL."""
+    """An engine with the table in place; `where` is a SQLite file or an SQLAlchemy URL.
+
+    Raises `LedgerError` for what is no such URL.
+    """
     if isinstance(where, Path):
         where.parent.mkdir(parents=True, exist_ok=True)
-        where = f"sqlite:///{where}"
+        url = sa.URL.create("sqlite", database=str(where))
+    else:
+        url = _sound(where)
     # No pool: a ledger is used for moments, and leaves no connection behind.
-    engine = sa.create_engine(where, poolclass=sa.pool.NullPool)
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _configure_sqlite)
         sa.event.listen(engine, "begin", _begin_immediate)
@@ -128,6 +137,19 @@ def open_engine(where: Path | str) -> sa.Engine:
     with engine.begin() as connection:
         metadata.create_all(connection)
     return engine
+
+
+def _sound(text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+        url.get_dialect()
+    except (sa.exc.ArgumentError, ValueError):
+        url = None
+    # An unescaped "@" in a password puts the rest of it into the host's name, and drivers quote
+    # that in their errors.
+    if url is None or "@" in f"{url.host}{url.database}":
+        raise LedgerError("GRACE_LEDGER_URL: is not a database URL; in a password @ is written %40")
+    return url
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -1,0 +1,320 @@
+"""Kills a delivery before each system call that leaves a trace, delivers again, and counts.
+
+`make kill-delivery` delivers one brief to Slack and to two mail recipients, once traced, so that
+each (system call, number) of it is known, and then once for each of them in a process that
+strace kills there: SIGKILL, at a boundary that no line of Python shows. The servers stay alive
+beside it. After each kill the brief is delivered twice more, as the sensor would, and then:
+every destination stands in the ledger in a named state, whoever is `sent` has the message, and
+no server has a second one that does not say that it may be one. Both policies are swept.
+
+strace is Debian's `strace`; it needs the right to trace (Docker: `--cap-add SYS_PTRACE`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from email import message_from_bytes
+from email.policy import default as modern
+from pathlib import Path
+from signal import SIGKILL
+from tempfile import TemporaryDirectory
+
+from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
+from tests.notify.briefs import Post, brief
+from tests.notify.smtp_server import Mailbox, smtp_server
+from tests.notify.strict_slack import StrictSlack, strict_slack
+
+RECIPIENTS = ("ann@example.org", "bob@example.org")
+WAYS = tuple(
+    (channel, policy) for channel in ("slack", "email") for policy in (RESEND_MARKED, HOLD)
+)
+LATER = (timedelta(hours=1), timedelta(hours=2))
+SECONDS = 540.0
+LEAVES_NOTHING = {
+    *("brk", "clock_gettime", "clock_nanosleep", "futex", "getegid", "geteuid", "getgid", "getpid"),
+    *("getrandom", "gettid", "getuid", "madvise", "mmap", "mprotect", "mremap", "munmap"),
+    *("restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask", "sched_getaffinity"),
+    *("set_robust_list", "sysinfo", "uname"),
+    *("fstat", "getdents64", "getpeername", "getsockname", "getsockopt", "ioctl", "lseek", "lstat"),
+    *("newfstatat", "pread64", "read", "readlink", "stat"),
+}
+"""They touch memory or look at files: a kill before one leaves what a kill before the next other
+call leaves."""
+BUSY = ("01", "03", "08")
+"""States of a TCP connection that its server has not closed: established, half open, left."""
+PR_SET_PTRACER = 0x59616D61
+
+
+@dataclass(frozen=True)
+class Point:
+    channel: str
+    on_unknown: str
+    call: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.channel}, {self.on_unknown}, {self.call} {self.number}"
+
+
+@dataclass
+class Tally:
+    """What became of the points; `lost` and `unflagged` name them."""
+
+    points: int = 0
+    flagged: int = 0
+    held: int = 0
+    unreached: int = 0
+    slowest: float = 0.0
+    lost: list[str] = field(default_factory=list)
+    unflagged: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.points} kill points, {len(self.lost)} lost, "
+            f"{self.flagged} flagged duplicates, {len(self.unflagged)} unflagged"
+        )
+
+
+@dataclass(frozen=True)
+class Servers:
+    slack: StrictSlack
+    mail: Mailbox
+
+    def env(self, channel: str, on_unknown: str) -> dict[str, str]:
+        if channel == "slack":
+            return {"SLACK_WEBHOOK_URL": self.slack.url, "SLACK_ON_UNKNOWN": on_unknown}
+        return {
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.mail.port),
+            "SMTP_TLS": "none",
+            "SMTP_FROM_EMAIL": "grace@ops.example",
+            "STATUS_BRIEF_RECIPIENTS": ",".join(RECIPIENTS),
+            "EMAIL_ON_UNKNOWN": on_unknown,
+        }
+
+    def forget(self) -> None:
+        self.slack.messages.clear()
+        self.mail.taken.clear()
+
+    def subjects(self, channel: str, destination: str) -> list[str]:
+        """The first line of each message that a destination has."""
+        if channel == "slack":
+            return [message["text"] for message in self.slack.messages]
+        mine = [content for to, content in self.mail.taken if to == destination]
+        return [str(message_from_bytes(content, policy=modern)["Subject"]) for content in mine]
+
+    def settle(self) -> None:
+        """Wait until nobody is talked to: what a killed sender had sent is taken by then."""
+        ports = {int(self.slack.url.split(":")[2].split("/")[0]), self.mail.port}
+        for _ in range(1000):
+            if not ports & _busy_ports():
+                return
+            time.sleep(0.002)
+        raise RuntimeError("a connection stayed open")
+
+
+def _busy_ports() -> set[int]:
+    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return {int(words[1].rpartition(":")[2], 16) for words in fields if words[3] in BUSY}
+
+
+class Deliverer:
+    """A process that has imported everything, and delivers in a fork of itself for each point."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, post: Post, strace: list[str]) -> int:
+        """Deliver under `strace` (options of it); the signal that ended it, or 0."""
+        pid = self._ask(
+            {"folder": str(post.folder), "channel": post.channel, "env": dict(post.env)}
+        )
+        command = ["strace", "-f", *strace, "-p", str(pid)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
+            attached = tracer.stderr.readline()
+            signal = self._ask("go")
+            rest = tracer.stderr.read()
+        if "attached" not in attached:
+            raise RuntimeError(f"strace may not trace here: {attached}{rest}".strip())
+        if signal not in (0, SIGKILL):
+            raise RuntimeError(f"the delivery ended with {signal}")
+        return signal
+
+    def warm_up(self, post: Post) -> None:
+        """Once without a fork: the imports of a first delivery are not part of it."""
+        self._ask(
+            {"folder": str(post.folder), "channel": post.channel, "env": dict(post.env), "here": 1}
+        )
+
+    def _ask(self, what: object) -> int:
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@contextmanager
+def deliverer() -> Iterator[Deliverer]:
+    command = [sys.executable, "-m", "benchmarks.kill_delivery", "deliverer"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    root = Path(__file__).parents[1]
+    # Leaving the block closes its standard input, at the end of which it ends.
+    with subprocess.Popen(command, cwd=root, **pipes) as process:
+        yield Deliverer(process)
+
+
+def serve_deliveries() -> None:
+    """The other side of `Deliverer`: lines of JSON in, a number for each out."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        post = Post(Path(job["folder"]), job["channel"], job["env"])
+        if job.get("here"):
+            post()
+            print(0, flush=True)
+            continue
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _deliver_when_told(post, reader)
+        print(child, flush=True)
+        sys.stdin.readline()
+        os.write(writer, b".")
+        status = os.waitpid(child, 0)[1]
+        os.close(reader)
+        os.close(writer)
+        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -status, flush=True)
+
+
+def _deliver_when_told(post: Post, reader: int) -> None:
+    # Where only parents may trace (Yama), anybody may trace this one.
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+    code = 1
+    try:
+        os.read(reader, 1)
+        post()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def points_of(
+    servers: Servers, work: Deliverer, channel: str, on_unknown: str, folder: Path
+) -> list[Point]:
+    """The system calls of one delivery, by name and number among those of that name."""
+    post = Post(folder / "traced", channel, servers.env(channel, on_unknown))
+    log = folder / "strace.log"
+    work.run(post, ["-o", str(log)])
+    calls = re.findall(r"^\d+ +(\w+)\(", log.read_text("utf-8", "replace"), re.MULTILINE)
+    counts = Counter(call for call in calls if call not in LEAVES_NOTHING)
+    return [
+        Point(channel, on_unknown, call, number)
+        for call, count in sorted(counts.items())
+        for number in range(1, count + 1)
+    ]
+
+
+def kill_at(point: Point, servers: Servers, work: Deliverer, folder: Path, tally: Tally) -> None:
+    """One point: kill, deliver again, look. A run that made fewer calls this time is none."""
+    servers.forget()
+    post = Post(folder, point.channel, servers.env(point.channel, point.on_unknown))
+    inject = f"inject={point.call}:signal=KILL:when={point.number}"
+    killed = work.run(post, ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject])
+    if not killed:
+        return
+    tally.points += 1
+    servers.settle()
+    started = time.monotonic()
+    post(after=LATER[0])
+    tally.slowest = max(tally.slowest, time.monotonic() - started)
+    results = {result.destination: result.status for result in post(after=LATER[1])}
+    servers.settle()
+    states = {row["destination"]: row["status"] for row in post.ledger.rows(brief().date)}
+    expected = len(RECIPIENTS) if point.channel == "email" else 1
+    if states != results or len(states) != expected:
+        tally.lost.append(f"{point}: {states}")
+    for destination, state in states.items():
+        marked = ["possible repeat" in s for s in servers.subjects(point.channel, destination)]
+        tally.held += state == "unknown"
+        if not _in_order(state, point.on_unknown, len(marked)):
+            tally.lost.append(f"{point}: {destination} is {state} and has {len(marked)}")
+        if len(marked) > 1 and (point.on_unknown == HOLD or marked != [False, True]):
+            tally.unflagged.append(f"{point}: {destination} has {marked}")
+        else:
+            tally.flagged += len(marked) == 2
+
+
+def _in_order(state: str, on_unknown: str, messages: int) -> bool:
+    """Whether a state is one that may be left, and what it says is true."""
+    if on_unknown == HOLD and state == "unknown":
+        return messages <= 1
+    return state == "sent" and messages >= 1
+
+
+def sweep(
+    points: int | None = None, seconds: float = SECONDS, calls: Collection[str] = ()
+) -> Tally:
+    """At most so many points, spread over all (or over those of the `calls` named); what
+    `seconds` leave no time for is counted."""
+    tally = Tally()
+    with (
+        TemporaryDirectory(prefix="grace-kill-") as home,
+        strict_slack() as slack,
+        smtp_server(None, login=False) as mail,
+        deliverer() as work,
+    ):
+        servers, folder, every = Servers(slack, mail), Path(home), []
+        for number, (channel, on_unknown) in enumerate(WAYS):
+            place = folder / f"way-{number}"
+            place.mkdir()
+            work.warm_up(Post(place / "warm", channel, servers.env(channel, on_unknown)))
+            every += points_of(servers, work, channel, on_unknown, place)
+        # In any order, but always the same one: what time cuts off is spread over all.
+        random.Random(1).shuffle(every)
+        chosen = [point for point in every if not calls or point.call in calls][:points]
+        end = time.monotonic() + seconds
+        for number, point in enumerate(chosen):
+            if time.monotonic() > end:
+                tally.unreached = len(chosen) - number
+                break
+            kill_at(point, servers, work, folder / str(number), tally)
+            shutil.rmtree(folder / str(number), ignore_errors=True)
+    return tally
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--points", type=int, help="at most so many, spread over all")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="end after so long")
+    parser.add_argument("--json", action="store_true", help="all figures")
+    options = parser.parse_args()
+    if shutil.which("strace") is None:
+        print("strace is not installed: run scripts/install-test-servers", file=sys.stderr)
+        return 2
+    tally = sweep(options.points, options.seconds)
+    for problem in (*tally.lost, *tally.unflagged):
+        print(problem, file=sys.stderr)
+    if tally.unreached:
+        print(f"no time for {tally.unreached} more points", file=sys.stderr)
+    print(json.dumps(asdict(tally)) if options.json else tally)
+    return 1 if tally.lost or tally.unflagged or not tally.points else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["deliverer"]:
+        serve_deliveries()
+    else:
+        sys.exit(main())
