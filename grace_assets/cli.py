@@ -183,7 +183,7 @@ def brief(day: datetime | None, style: str) -> None:
     renderers = {
         "text": text.render,
         "markdown": markdown.render,
-        "html": lambda _: brief_message(rows[0], settings.public_url).html_alone(),
+        "html": lambda _: brief_message(rows[0], settings.public_url).content.html_alone(),
         "json": lambda view: json.dumps(json.loads(view.to_json()), indent=2, ensure_ascii=False),
     }
     click.echo(renderers[style](view))
@@ -229,10 +229,12 @@ def deliver(day: datetime | None, retry_rejected: bool) -> None:
 
 @main.command()
 @day_option("--date", "day", help="Only this day's.")
+@click.option("--notices", is_flag=True, help="Notices of failed runs instead of briefs.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def deliveries(day: datetime | None, as_json: bool) -> None:
+def deliveries(day: datetime | None, notices: bool, as_json: bool) -> None:
     """Show where briefs went, and why not."""
-    rows = open_store().ledger().rows(day.date().isoformat() if day else None)
+    ledger = open_store().ledger()
+    rows = ledger.rows(day.date().isoformat() if day else None, notices=notices)
     if as_json:
         click.echo(json.dumps(rows, default=rfc3339, indent=2, ensure_ascii=False))
     else:

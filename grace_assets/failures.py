@@ -33,7 +33,8 @@ def run_failure_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, delivery: DeliveryResource
 ) -> dg.SensorResult:
     from grace_assets.notify.channels import ChannelError, Channels
-    from grace_assets.notify.deliver import CHANNELS, deliver, resume
+    from grace_assets.notify.deliver import deliver, resume
+    from grace_assets.notify.routes import CHANNELS
     from grace_assets.render.failure import message
 
     now = store.now()

@@ -49,6 +49,7 @@ SECRETS = {
     "follow_up": "f0llowC4n4ry7f31Tk",
     "ledger": "l3dgerC4n4ry/7f31&ü",
     "prometheus": "pr0mC4n4ry+7f31/user",
+    "apprise": "apprC4n4ry7f31+zu",
     "bearer": "b3arerC4n4ry/7f31=+tok",
 }
 CATALOGUE = "latency_ms: {direction: lower, promql: 'l{d=~\"$domains\"}', promql_label: d}\n"
@@ -234,7 +235,7 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
         ledger = stack.enter_context(postgres.server(programs))
         slack = stack.enter_context(strict_slack(f"/services/T0/B0/{SECRETS['webhook']}"))
         mail = stack.enter_context(smtp_server(authority.context))
-        follow_ups, source = (stack.enter_context(echo(status)) for status in (500, 401))
+        follow_ups, source, chat = (stack.enter_context(echo(code)) for code in (500, 401, 500))
         by_password = f"http://grace:{quote(SECRETS['prometheus'], safe='')}@{source.url}"
         secret = SECRETS["follow_up"]
         env = base_env | {
@@ -248,6 +249,7 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
             "STATUS_BRIEF_RECIPIENTS": "ann@example.org",
             "FOLLOW_UP_WEBHOOK_URL": f"http://{follow_ups.url}/hooks/{secret}?token={secret}",
             "PROMETHEUS_URL": by_password,
+            "APPRISE_URLS": f"json://ann:{quote(SECRETS['apprise'])}@{chat.url}/x",
             "GRACE_LEDGER_URL": ledger.replace("@", f":{quote(SECRETS['ledger'], safe='')}@"),
         }
         grace = User(folder, env)
@@ -277,9 +279,16 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
         assert len(slack.messages) == 2
         assert len(mail.taken) == 1
         rows = json.loads(grace("deliveries", "--json"))
-        assert sorted(row["status"] for row in rows) == ["rejected", "sent", "sent", "unknown"]
+        told = sorted((row["channel"], row["status"]) for row in rows)
+        assert told == [
+            *(("apprise", "unknown"), ("apprise", "unknown")),
+            *(("email", "rejected"), ("email", "sent"), ("slack", "sent"), ("slack", "unknown")),
+        ]
         grace("brief")
+        grace("preview")
         login = base64.b64encode(f"grace:{SECRETS['prometheus']}".encode()).decode()
+        basic = base64.b64encode(f"ann:{SECRETS['apprise']}".encode()).decode()
+        assert f"Basic {basic}" in "".join(chat.requests)
         asked = "".join(source.requests)
         assert f"Bearer {SECRETS['bearer']}" in asked
         assert f"Basic {login}" in asked

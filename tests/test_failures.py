@@ -9,6 +9,7 @@ import pytest
 
 from grace_assets.failures import run_failure_sensor
 from grace_assets.notify import slack
+from grace_assets.notify.ledger import Ledger
 from grace_assets.resources import DeliveryResource
 from tests.notify.smtp_server import smtp_server
 from tests.notify.strict_slack import Answer, strict_slack
@@ -192,6 +193,10 @@ def test_without_channels_it_is_written_to_the_outbox(tmp_path, instance, tick):
     tick()
     (slack_file,) = (tmp_path / "data/outbox/slack").iterdir()
     (mail,) = (tmp_path / "data/outbox/email").iterdir()
+    ledger = Ledger(tmp_path / "data/state/delivery.sqlite")
+    assert ledger.rows() == [], "it is no brief"
+    told = [(row["channel"], row["status"]) for row in ledger.rows(notices=True)]
+    assert told == [("email", "written"), ("slack", "written")]
     assert slack_file.name.startswith("failure-")
     assert "2026-03-02…2026-03-08" in slack_file.read_text(encoding="utf-8")
     assert mail.suffix == ".eml"

@@ -15,7 +15,7 @@ from grace_assets.notify.ledger import Ledger
 from grace_assets.notify.ledger_rows import Delivery, Entry
 from grace_assets.notify.lifecycle import after_cut_off
 from grace_assets.notify.message import Message
-from grace_assets.notify.routes import CHANNELS, Route, route
+from grace_assets.notify.routes import Route, route
 
 SUPPRESS = "suppress:"
 """A decision begins with it where nothing is to be sent; the reason follows."""
@@ -54,10 +54,10 @@ def deliver(
 ) -> list[Result]:
     """Bring a message to every destination of `channel` that does not have this revision yet.
 
-    `channel` is one of `CHANNELS`; `decision` is `send`, or `suppress:` and a reason; `now` is
-    aware. Returns how each destination stands, whatever was done. May be called again at any
-    time and from several processes: what was sent is not sent again. Raises `ChannelError` for
-    an unusable configuration, before anything is promised.
+    `channel` is one of `routes.CHANNELS`; `decision` is `send`, or `suppress:` and a reason;
+    `now` is aware. Returns how each destination stands, whatever was done. May be called again at
+    any time and from several processes: what was sent is not sent again. Raises `ChannelError`
+    for an unusable configuration, before anything is promised.
     """
     way = route(channel, channels, data_dir)
     entries = [
@@ -140,6 +140,3 @@ def _ticking(now: datetime) -> Callable[[], datetime]:
     """A clock that reads `now` when made and runs on from there."""
     started = time.monotonic()
     return lambda: now + timedelta(seconds=time.monotonic() - started)
-
-
-__all__ = ["CHANNELS", "Result", "deliver", "resume"]

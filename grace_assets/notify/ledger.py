@@ -168,14 +168,15 @@ class Ledger:
             raise KeyError(key)
         return row
 
-    def rows(self, date: str | None = None) -> list[dict[str, Any]]:
+    def rows(self, date: str | None = None, *, notices: bool = False) -> list[dict[str, Any]]:
         """The columns of CONTRACT `deliveries` with `date`, oldest first.
 
-        A row in `sending` reads as `unknown`: nobody else can know better.
+        With `notices` those of messages that are no briefs, instead. A row in `sending` reads as
+        `unknown`: nobody else can know better.
         """
         names = ("date", "revision", "channel", "destination")
         query = sa.select(*(_c[name] for name in _COLUMNS)).order_by(*(_c[n] for n in names))
-        query = query.where(_c.kind == BRIEF)
+        query = query.where(_c.kind != BRIEF if notices else _c.kind == BRIEF)
         if date is not None:
             query = query.where(_c.date == date)
         with self._engine.begin() as connection:

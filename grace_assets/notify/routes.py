@@ -47,7 +47,7 @@ def route(channel: str, channels: Channels, data_dir: Path) -> Route:
 
 def _slack(channels: Channels, outbox: Path) -> Route:
     def compose(message: Message, _entry: Entry, correction: bool, _now: datetime) -> bytes:
-        return slack.payload(message.slack, message.correction if correction else None)
+        return slack.payload(message.content.slack, message.correction if correction else None)
 
     target = channels.slack
     if target is None:
@@ -72,10 +72,10 @@ def _email(channels: Channels, outbox: Path) -> Route:
         return email.compose(
             sender=channels.sender or LOCAL_SENDER,
             recipients=[entry.destination] if target else everybody,
-            subject=prefix + message.subject,
-            text=message.text,
-            html=message.html,
-            images=message.images,
+            subject=prefix + message.content.subject,
+            text=message.content.text,
+            html=message.content.html,
+            images=message.content.images,
             delivery_key=entry.key,
             date=now,
         )
@@ -94,7 +94,7 @@ def _email(channels: Channels, outbox: Path) -> Route:
 def _apprise(channels: Channels, _outbox: Path) -> Route:
     def compose(message: Message, _entry: Entry, correction: bool, _now: datetime) -> bytes:
         prefix = f"{message.correction}: " if correction else ""
-        return apprise_urls.payload(prefix + message.subject, message.short)
+        return apprise_urls.payload(prefix + message.content.subject, message.content.short)
 
     target = channels.apprise
     return Route(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from grace_assets.core import wording
-from grace_assets.notify.message import Message
+from grace_assets.notify.message import Content, Message
 from grace_assets.render import short, slack
 from grace_assets.render.pages import mail
 
@@ -88,6 +88,7 @@ def message(failure: Failure, day: str) -> Message:
     identity = failure.identity
     lines = [f"{label}: {text}" for label, text in failure.facts()]
     links = [f"{name}: {address}" for name, address in failure.links()]
+    plain = [short.plain(line) for line in lines]
     text = "\n".join(filter(None, (failure.headline, "", *lines, *links, failure.more_runs, WHY)))
     return Message(
         kind=f"{KIND}-{identity}",
@@ -95,11 +96,13 @@ def message(failure: Failure, day: str) -> Message:
         date=day,
         revision=1,
         content_hash=hashlib.sha256(text.encode()).hexdigest(),
-        slack=_slack(failure),
-        subject=f"Grace · pipeline failed · {failure.what}",
-        text=text + "\n",
-        html=mail("failure.html.j2", failure=failure, why=WHY),
-        short="\n".join([f"🔴 {short.plain(failure.headline)}", *map(short.plain, lines), *links]),
+        render=lambda: Content(
+            slack=_slack(failure),
+            subject=f"Grace · pipeline failed · {failure.what}",
+            text=text + "\n",
+            html=mail("failure.html.j2", failure=failure, why=WHY),
+            short="\n".join([f"🔴 {short.plain(failure.headline)}", *plain, *links]),
+        ),
     )
 
 

@@ -26,8 +26,9 @@ def render(message: Message, goes_to: dict[str, list[str]]) -> str:
     return page(
         "preview.html.j2",
         message=message,
-        email=message.html_alone(),
-        blocks=[_block(block) for block in message.slack.get("blocks", [])],
+        content=message.content,
+        email=message.content.html_alone(),
+        blocks=[_block(block) for block in message.content.slack.get("blocks", [])],
         goes_to=goes_to,
     )
 

@@ -11,17 +11,14 @@ from typing import Any
 from grace_assets.notify.channels import Channels
 from grace_assets.notify.deliver import Result, deliver
 from grace_assets.notify.ledger import Ledger
-from grace_assets.notify.message import Message
+from grace_assets.notify.message import Content, Message
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
 def brief(revision: int = 1, content_hash: str | None = None, **fields: Any) -> Message:
-    values: dict[str, Any] = {
-        "brief_id": "brief-2026-03-01",
-        "date": "2026-03-01",
-        "revision": revision,
-        "content_hash": content_hash or f"hash-{revision}",
+    """A brief of two missions; `fields` are some of `Message`'s and `Content`'s."""
+    content: dict[str, Any] = {
         "slack": {
             "text": "Grace · 2 missions",
             "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "2 missions"}}],
@@ -29,8 +26,16 @@ def brief(revision: int = 1, content_hash: str | None = None, **fields: Any) -> 
         "subject": "Grace · 2026-03-01 · 2 missions",
         "text": "2 missions\n.a line that begins with a dot\n",
         "html": "<p>2 missions</p>",
+        "short": "2 missions",
     }
-    return Message(**(values | fields))
+    content |= {name: fields.pop(name) for name in (*content, "images") if name in fields}
+    values = {"brief_id": "brief-2026-03-01", "date": "2026-03-01", **fields}
+    return Message(
+        revision=revision,
+        content_hash=content_hash or f"hash-{revision}",
+        render=lambda: Content(**content),
+        **values,
+    )
 
 
 @dataclass

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default as modern
@@ -18,6 +19,7 @@ import pytest
 from grace_assets.notify import outbox, slack
 from grace_assets.notify.email import EmailSender
 from grace_assets.notify.ledger import Ledger
+from grace_assets.notify.message import Content
 from grace_assets.notify.outbox import OutboxSender
 from grace_assets.notify.slack import SlackSender
 from tests.notify.briefs import NOW, Post, brief
@@ -282,8 +284,11 @@ def test_a_channel_without_settings_writes_what_it_would_have_sent(tmp_path: Pat
         "email/brief-2026-03-01.eml",
         "slack/brief-2026-03-01.json",
     ]
-    assert json.loads(files[1].read_bytes()) == brief().slack
-    assert message_from_bytes(files[0].read_bytes(), policy=modern)["Subject"] == brief().subject
+    assert json.loads(files[1].read_bytes()) == brief().content.slack
+    assert (
+        message_from_bytes(files[0].read_bytes(), policy=modern)["Subject"]
+        == brief().content.subject
+    )
 
 
 def test_what_was_written_is_sent_once_the_channel_is_set(post: Post, webhook: StrictSlack):
@@ -309,3 +314,14 @@ def test_there_is_no_third_channel(post: Post):
     post.channel = "pigeon"
     with pytest.raises(KeyError, match="pigeon"):
         post()
+
+
+def test_what_nobody_gets_is_never_rendered(post: Post, webhook: StrictSlack):
+    def fail() -> Content:
+        raise AssertionError("rendered for nobody")
+
+    unsent = replace(brief(), render=fail)
+    assert post(unsent, decision="suppress:backfill")[0].status == "suppressed"
+    post(brief())
+    assert post(unsent)[0].status == "sent", "it was sent before"
+    assert len(webhook.messages) == 1

@@ -230,10 +230,10 @@ def test_the_message_says_the_same_in_text_and_html_and_what_sent_it(server, tmp
     assert recipient == A
     assert mail.get_content_type() == "multipart/alternative"
     plain, html = mail.iter_parts()
-    assert plain.get_content().replace("\r\n", "\n") == brief().text
-    assert html.get_content().rstrip() == brief().html
+    assert plain.get_content().replace("\r\n", "\n") == brief().content.text
+    assert html.get_content().rstrip() == brief().content.html
     assert (plain.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
-    assert mail["Subject"] == brief().subject
+    assert mail["Subject"] == brief().content.subject
     assert mail["From"] == "Grace <grace@ops.example>"
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["List-Id"].endswith("<status-briefs.ops.example>")

@@ -96,7 +96,7 @@ def test_a_webhook_that_keeps_asking_to_wait_is_left_alone_until_due(
     assert post(after=timedelta(seconds=30))[0].status == "pending"
     assert webhook.requests == 3, "nothing before it is due"
     assert post(after=HOUR)[0].status == "sent"
-    assert webhook.messages == [brief().slack], "the first to arrive is no repeat"
+    assert webhook.messages == [brief().content.slack], "the first to arrive is no repeat"
 
 
 @pytest.mark.parametrize("header", ["1000000000", "Fri, 31 Dec 9999 23:59:59 GMT"])
@@ -240,7 +240,7 @@ def test_every_refusal_of_blocks_leaves_the_text_alone_once(
     webhook.script = [Answer(400, word)]
     [result] = post()
     assert (result.status, result.reason) == ("sent", f"as text only: {word}")
-    assert webhook.messages == [{"text": brief().slack["text"]}]
+    assert webhook.messages == [{"text": brief().content.slack["text"]}]
     assert post(after=DAY) == [result]
     assert webhook.requests == 2
 
@@ -285,7 +285,7 @@ def test_what_a_dead_webhook_is_owed_goes_once_and_unmarked_to_the_one_in_its_pl
     assert reached_nobody(to(f"http://127.0.0.1:{port}/services/x", tmp_path)()[0])
     with strict_slack() as webhook:
         assert to(webhook.url, tmp_path)(after=HOUR)[0].status == "sent"
-        assert webhook.messages == [brief().slack]
+        assert webhook.messages == [brief().content.slack]
     assert sorted(row["status"] for row in ledger(tmp_path).rows()) == ["sent", "suppressed"]
 
 

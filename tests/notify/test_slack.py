@@ -46,7 +46,7 @@ def test_an_accepted_brief_is_sent_once_however_often_it_is_delivered(
     [first], [again] = post(), post(after=HOUR)
     assert (first.status, first.attempts, first.retry_at) == ("sent", 1, None)
     assert again == first
-    assert webhook.messages == [brief().slack]
+    assert webhook.messages == [brief().content.slack]
 
 
 def test_a_short_retry_after_is_waited_for_in_place(post: Post, webhook: StrictSlack):
@@ -114,7 +114,7 @@ def test_a_repeat_says_so_in_the_text_and_in_a_block(post: Post, webhook: Strict
     assert (result.status, result.attempts) == ("sent", 2)
     plain, marked = webhook.messages
     note = f"possible repeat · ref {key(post)[:4]}"
-    assert plain == brief().slack
+    assert plain == brief().content.slack
     assert marked["text"] == f"{note} · {plain['text']}"
     assert marked["blocks"][0]["elements"][0]["text"] == note
     assert marked["blocks"][1:] == plain["blocks"]

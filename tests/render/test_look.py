@@ -12,7 +12,7 @@ from tests.rows import START, brief, eventful_day, outcome
 
 def brief_mail(day) -> str:
     row = brief_rows([day], {}, ["x"]).to_pylist()[0]
-    return brief_message(row, "https://grace.example").html_alone()
+    return brief_message(row, "https://grace.example").content.html_alone()
 
 
 def failure_mail() -> str:
@@ -20,7 +20,7 @@ def failure_mail() -> str:
     failure = Failure(
         names, ("mission_outcomes: ValueError",), (), ("run-1",), "job", START, "http://d"
     )
-    return message(failure, "2025-01-03").html
+    return message(failure, "2025-01-03").content.html
 
 
 MAILS = {
