@@ -140,8 +140,8 @@ def _line(
     low, high, own = min(known), max(known), values[-1]
     counted = f" (n = {n:,} {'days' if kind == 'missions' else 'missions'})"
     text = (
-        f"{'none' if own is None else say(own)} on the day; over {TREND_DAYS} days "
-        f"{say(mean)} on average{counted if n != TREND_DAYS else ''}, "
+        f"{'none' if own is None else say(own)} on the day; {say(mean)} on average "
+        f"over {TREND_DAYS} days{counted if n != TREND_DAYS else ''}, "
         f"from {say(low)} to {say(high)}"
     )
     supported = (mean, n, low, high, TREND_DAYS, *(() if own is None else (own,)))

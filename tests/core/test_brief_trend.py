@@ -25,14 +25,14 @@ def test_a_day_that_was_never_made_is_unknown_and_one_without_missions_is_none()
     assert found.values[-4:] == (None, 0.0, 8.0, 4.0)
     assert len(found.values) == 30
     assert (found.first, found.last) == ("2024-12-05", "2025-01-03")
-    assert found.fact.text == "4 on the day; over 30 days 4 on average (n = 3 days), from 0 to 8"
+    assert found.fact.text == "4 on the day; 4 on average over 30 days (n = 3 days), from 0 to 8"
 
 
 def test_means_are_over_missions_and_gaps_stay_gaps():
     found = lines({0: DayTotals(9, 900.0, 9, 4.5, 5), 2: DayTotals(1, 1_100.0, 1)})
     mttr, effectiveness = found["mttr"], found.get("effectiveness")
     assert mttr.values[-3:] == (1_100.0, None, 100.0)
-    assert "3 min 20 s on average (n = 10 missions)" in mttr.fact.text
+    assert "3 min 20 s on average over 30 days (n = 10 missions)" in mttr.fact.text
     assert effectiveness is None, "one day is no line"
 
 

@@ -90,7 +90,7 @@ def test_every_channel_tells_the_headline_the_figures_and_what_did_not_work(chan
         "Europe/Berlin",
         "Müller – Edition",
         "Sample data",
-        "29 on the day; over 30 days",
+        "29 on the day; 15.2 on average over 30 days (n = 28 days)",
         "was effective (0.95), now worse (0.00)",
         "11 of 12 still healthy after a day (65–99 %), 5 of 5 still healthy after a week",
     ):
