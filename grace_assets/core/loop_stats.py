@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -59,10 +60,11 @@ def outcome_stats(outcomes: pa.Table) -> OutcomeStats:
     percent is unknown.
     """
     verdicts = Counter(outcomes["verdict"].to_pylist())
-    measured = pc.greater(pc.list_value_length(outcomes["metrics_delta"]), 0)
-    looked_up = pc.not_equal(outcomes["verdict"], "pending")
+    # Arrow gives the length of a list, but not of a map.
+    entries = np.diff(outcomes["metrics_delta"].combine_chunks().offsets.to_numpy())
+    looked_up = pc.not_equal(outcomes["verdict"], "pending").to_numpy()
     n = outcomes.num_rows - verdicts["pending"]
-    k = pc.sum(pc.and_(measured, looked_up)).as_py() or 0
+    k = int(((entries > 0) & looked_up).sum())
     return OutcomeStats(
         total_outcomes=outcomes.num_rows,
         pending=verdicts["pending"],
