@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+import random
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from grace_assets.core.rollups import domain_daily, kpi_daily
+from grace_assets.core.schemas import VERDICTS
 from grace_assets.lake.analytics import Analytics, UnknownDomain
 from grace_assets.lake.tables import Lake
+from tests.analytics_in_sql import check_answers, check_comparisons
 from tests.rows import follow_up, outcome, problem, reading, table
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
@@ -131,3 +134,84 @@ def test_problems_of_the_window_become_issues(lake):
     assert (issue.type, issue.last_date) == ("mission_failures", NEXT)
     assert found.stats(1, END).problems == 2
     assert found.stats(1, date(2026, 3, 1)).problems == 0
+
+
+@pytest.fixture(scope="module")
+def winter(tmp_path_factory) -> Path:
+    """A hundred days of all kinds of missions, across the turn of the year."""
+    root, rng = tmp_path_factory.mktemp("winter"), random.Random(8)
+    first, domains = date(2025, 11, 1), ["payments", "Müller – Edition", "検索", "quiet"]
+    days = [(first + timedelta(days=n)).isoformat() for n in range(101)]
+    outcomes = [
+        outcome(
+            f"m{n}",
+            date=rng.choice(days),
+            domain_id=rng.choices(domains, [6, 3, 3, 0.05])[0],
+            success=(worked := rng.random() < 0.8),
+            time_to_restore_seconds=rng.lognormvariate(6, 1) if worked else None,
+            duration_seconds=rng.lognormvariate(5, 1),
+            effectiveness_score=rng.choice([None, rng.random(), 1.0]),
+            verdict=rng.choice(VERDICTS),
+        )
+        for n in range(400)
+    ]
+    readings = [
+        reading(
+            mission["mission_id"],
+            date=mission["date"],
+            domain_id=mission["domain_id"],
+            metric=rng.choice(["latency_ms", "errors"]),
+            percent_change=rng.choice([None, rng.uniform(-90, 40)]),
+        )
+        for mission in outcomes
+    ]
+    types = ["mission_failures", "recurring_issue", "degrading_kpi"]
+    found = [
+        problem(
+            f"p{n}",
+            date=rng.choice(days),
+            domain_id=rng.choice(domains),
+            type=(kind := rng.choice(types)),
+            severity="medium" if kind == "recurring_issue" else "high",
+            description=f"no. {n}",
+        )
+        for n in range(150)
+    ]
+    asked = [
+        follow_up(
+            f"f{n}",
+            date.fromisoformat(rng.choice(days[:60])),
+            domain_id=rng.choice(domains),
+            status=rng.choice(["open", "closed"]),
+        )
+        for n in range(20)
+    ]
+    late = [mission["mission_id"] for mission in outcomes if mission["date"] > days[60]]
+    for row in asked:
+        row["closed_by_mission_id"] = rng.choice(late) if row["status"] == "closed" else None
+    rows = table("mission_outcomes", outcomes)
+    telemetry = table("mission_telemetry", readings)
+    for name, content in {
+        "mission_outcomes": rows,
+        "mission_telemetry": telemetry,
+        "domain_daily": domain_daily(rows),
+        "kpi_daily": kpi_daily(telemetry),
+        "problems": table("problems", found),
+        "follow_up_missions": table("follow_up_missions", asked),
+    }.items():
+        Lake(root).replace(name, days, content)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("period_days", "end"),
+    [
+        (30, date(2026, 1, 14)),
+        (7, date(2026, 1, 4)),
+        (90, date(2026, 2, 9)),
+        (20, date(2025, 1, 1)),
+    ],
+)
+def test_answers_equal_a_recomputation_in_sql(winter, period_days, end):
+    check_answers(winter, period_days, end)
+    check_comparisons(winter, period_days, end)
