@@ -42,15 +42,17 @@ class EffectivenessPoint:
 def missions_per_domain(
     daily: pa.Table, window: Window, granularity: Granularity = "daily"
 ) -> dict[str, list[MissionCount]]:
-    """Domain → missions per day, ISO week (its Monday) or month (its first); no zero counts."""
+    """Domain → missions per day, ISO week (its Monday) or month (its first).
+
+    A domain has no row of a day without missions, so that no count is 0.
+    """
     rows = labelled(window.of(daily), granularity)
     keys = ["domain_id", DATE]
     groups = rows.group_by(keys).aggregate([("missions", "sum")])
     counts: dict[str, list[MissionCount]] = {}
     for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist():
-        if row["missions_sum"]:
-            point = MissionCount(row[DATE], row["missions_sum"])
-            counts.setdefault(row["domain_id"], []).append(point)
+        point = MissionCount(row[DATE], row["missions_sum"])
+        counts.setdefault(row["domain_id"], []).append(point)
     return counts
 
 
