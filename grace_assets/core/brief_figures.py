@@ -14,6 +14,7 @@ from typing import Any
 
 from grace_assets.core import wording
 from grace_assets.core.schemas import VERDICTS
+from grace_assets.core.uncertainty import wilson_interval
 
 _UNKNOWN = ("pending", "insufficient_data", "not_applicable")
 
@@ -74,11 +75,9 @@ def totals(rows: Sequence[Mapping[str, Any]]) -> Totals:
 
 
 def wilson_percent(k: int, n: int) -> tuple[float, float]:
-    """The Wilson 95 % interval of a rate k/n, in percent (Wilson 1927, JASA 22:209)."""
-    z = 1.959963984540054
-    centre = (k + z * z / 2) / (n + z * z)
-    half = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+    """The Wilson 95 % interval of a rate k/n, in percent."""
+    low, high = wilson_interval(k, n)
+    return 100 * low, 100 * high
 
 
 def total_figures(counts: Totals, source: str) -> tuple[Figure, ...]:

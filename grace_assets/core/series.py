@@ -1,0 +1,85 @@
+"""Figures of a window by day, ISO week or month: missions, time to restore, effectiveness.
+
+The points are frozen dataclasses whose fields are the JSON names; `date` is the label of the
+day, week or month (`calendar_windows.label`). Dates without a value are absent: there is no 0
+that stands for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from grace_assets.core.calendar_windows import Granularity, Window, labelled
+from grace_assets.core.schemas import DATE
+
+
+@dataclass(frozen=True)
+class MissionCount:
+    date: str
+    count: int
+
+
+@dataclass(frozen=True)
+class MttrPoint:
+    """`count` missions have a time to restore."""
+
+    date: str
+    mttr_seconds: float
+    count: int
+
+
+@dataclass(frozen=True)
+class EffectivenessPoint:
+    """`count` missions have a score."""
+
+    date: str
+    avg_effectiveness: float
+    count: int
+
+
+def missions_per_domain(
+    daily: pa.Table, window: Window, granularity: Granularity = "daily"
+) -> dict[str, list[MissionCount]]:
+    """Domain → missions per day, ISO week (its Monday) or month (its first).
+
+    A domain has no row of a day without missions, so that no count is 0.
+    """
+    rows = labelled(window.of(daily), granularity)
+    keys = ["domain_id", DATE]
+    groups = rows.group_by(keys).aggregate([("missions", "sum")])
+    counts: dict[str, list[MissionCount]] = {}
+    for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist():
+        point = MissionCount(row[DATE], row["missions_sum"])
+        counts.setdefault(row["domain_id"], []).append(point)
+    return counts
+
+
+def mttr_trend(
+    daily: pa.Table, window: Window, granularity: Granularity = "daily"
+) -> list[MttrPoint]:
+    """Mean time to restore by date; dates without one are absent."""
+    means = _means(daily, window, granularity, "mttr_seconds_sum", "mttr_count")
+    return [MttrPoint(*point) for point in means]
+
+
+def effectiveness_trend(
+    daily: pa.Table, window: Window, granularity: Granularity = "daily"
+) -> list[EffectivenessPoint]:
+    """Mean score of the missions by date; dates without a score are absent."""
+    means = _means(daily, window, granularity, "effectiveness_sum", "effectiveness_count")
+    return [EffectivenessPoint(*point) for point in means]
+
+
+def _means(
+    daily: pa.Table, window: Window, granularity: Granularity, total: str, count: str
+) -> list[tuple[str, float, int]]:
+    """(date, mean, count) of a sum and its count, for dates with a count."""
+    rows = labelled(window.of(daily).sort_by([(DATE, "ascending")]), granularity)
+    groups = rows.group_by(DATE, use_threads=False).aggregate([(total, "sum"), (count, "sum")])
+    return [
+        (row[DATE], row[f"{total}_sum"] / row[f"{count}_sum"], row[f"{count}_sum"])
+        for row in groups.sort_by(DATE).to_pylist()
+        if row[f"{count}_sum"]
+    ]

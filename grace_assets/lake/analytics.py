@@ -1,0 +1,178 @@
+"""Analytics on the tables as they are now: reads the days that an answer needs, and no others.
+
+What was read is kept until its file is replaced, so that the answers of one page cost one
+reading, and a new or remade day shows without a restart.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from grace_assets.core import analytics, changes, loop_stats, series
+from grace_assets.core.calendar_windows import Granularity, Window, window
+from grace_assets.lake.tables import Lake
+
+_SCORES = ("domain_id", "effectiveness_score")
+_OUTCOMES = ("verdict", "effectiveness_score", "metrics_delta")
+_FOLLOW_UPS = ("domain_id", "opened_on", "status", "closed_by_mission_id")
+_BRIEFS = ("missions", "revision")
+
+Signature = tuple[int, int, int]
+
+
+class UnknownDomain(LookupError):
+    """No mission of such a domain is in any table."""
+
+
+class Analytics:
+    """Answers over `lake`; safe to use from several threads.
+
+    A window is the `period_days` dates that end with `end_date`; `ValueError` where the calendar
+    has no such dates. A `domain_id` that was never seen raises `UnknownDomain`.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._kept: dict[tuple[str, tuple[str, ...] | None, str], tuple[Signature, pa.Table]] = {}
+
+    def knows(self, domain_id: str) -> bool:
+        """Whether any day has a mission of the domain."""
+        domains = self._rows("domain_daily", self._lake.days("domain_daily"))["domain_id"]
+        return pc.any(pc.equal(domains, _normal(domain_id))).as_py() or False
+
+    def domain_trends(self, period_days: int, end_date: date) -> list[analytics.DomainTrend]:
+        """One trend a domain with missions in the window, by name."""
+        span = window(period_days, end_date)
+        return analytics.domain_trends(*self._trend_rows(span), span)
+
+    def domain_trend(
+        self, domain_id: str, period_days: int, end_date: date
+    ) -> analytics.DomainTrend:
+        """The trend of one domain, with nulls where it has nothing in the window."""
+        span = window(period_days, end_date)
+        name = self._known(domain_id)
+        return analytics.domain_trend(name, *self._trend_rows(span), span)
+
+    def stats(self, period_days: int, end_date: date) -> analytics.AnalyticsStats:
+        """All domains together."""
+        span = window(period_days, end_date)
+        daily, _, problems, open_by_domain = self._trend_rows(span)
+        return analytics.stats(daily, problems, open_by_domain, span)
+
+    def missions_per_domain(
+        self, period_days: int, end_date: date, granularity: Granularity = "daily"
+    ) -> dict[str, list[series.MissionCount]]:
+        """Domain → missions per day, week or month."""
+        span = window(period_days, end_date)
+        return series.missions_per_domain(self._within("domain_daily", span), span, granularity)
+
+    def mttr_trend(
+        self,
+        period_days: int,
+        end_date: date,
+        domain_id: str | None = None,
+        granularity: Granularity = "daily",
+    ) -> list[series.MttrPoint]:
+        """Mean time to restore by date, of one domain or all."""
+        span = window(period_days, end_date)
+        return series.mttr_trend(self._daily(span, domain_id), span, granularity)
+
+    def effectiveness_trend(
+        self,
+        period_days: int,
+        end_date: date,
+        domain_id: str | None = None,
+        granularity: Granularity = "daily",
+    ) -> list[series.EffectivenessPoint]:
+        """Mean score by date, of one domain or all."""
+        span = window(period_days, end_date)
+        return series.effectiveness_trend(self._daily(span, domain_id), span, granularity)
+
+    def compare(
+        self, period_days: int, end_date: date, domain_id: str | None = None
+    ) -> changes.Changes:
+        """The window beside the one of the same length before it, of one domain or all."""
+        span = window(period_days, end_date)
+        both = Window(span.before().first, span.last)
+        name = None if domain_id is None else self._known(domain_id)
+        outcomes = self._within("mission_outcomes", both, _SCORES)
+        return changes.compare(self._within("domain_daily", both), outcomes, span, name)
+
+    def outcome_stats(self) -> loop_stats.OutcomeStats:
+        """Over all days."""
+        return loop_stats.outcome_stats(self._all("mission_outcomes", _OUTCOMES))
+
+    def brief_stats(self) -> loop_stats.BriefStats:
+        """Over all days."""
+        return loop_stats.brief_stats(
+            self._all("status_briefs", _BRIEFS),
+            self._all("follow_up_missions", _FOLLOW_UPS),
+            self._all("deliveries", ("status",)),
+        )
+
+    def _known(self, domain_id: str) -> str:
+        if not self.knows(domain_id):
+            raise UnknownDomain(domain_id)
+        return _normal(domain_id)
+
+    def _daily(self, span: Window, domain_id: str | None) -> pa.Table:
+        name = None if domain_id is None else self._known(domain_id)
+        return analytics.of_domain(self._within("domain_daily", span), name)
+
+    def _trend_rows(self, span: Window) -> tuple[pa.Table, pa.Table, pa.Table, dict[str, int]]:
+        return (
+            self._within("domain_daily", span),
+            self._within("kpi_daily", span),
+            self._within("problems", span),
+            self._open_follow_ups(span.last),
+        )
+
+    def _open_follow_ups(self, end_date: date) -> dict[str, int]:
+        """As they stood at the end of the date: one opened long before may still be open."""
+        end = end_date.isoformat()
+        opened = [day for day in self._lake.days("follow_up_missions") if day <= end]
+        follow_ups = self._rows("follow_up_missions", opened, _FOLLOW_UPS)
+        later: frozenset[str] = frozenset()
+        if pc.any(pc.equal(follow_ups["status"], "closed")).as_py():
+            after = [day for day in self._lake.days("mission_outcomes") if day > end]
+            missions = self._rows("mission_outcomes", after, ("mission_id",))
+            later = frozenset(missions["mission_id"].to_pylist())
+        return analytics.open_follow_ups(follow_ups, later, end_date)
+
+    def _within(self, table: str, span: Window, columns: tuple[str, ...] | None = None) -> pa.Table:
+        return self._rows(table, [day for day in self._lake.days(table) if day in span], columns)
+
+    def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
+        return self._rows(table, self._lake.days(table), columns)
+
+    def _rows(
+        self, table: str, days: list[str], columns: tuple[str, ...] | None = None
+    ) -> pa.Table:
+        parts = [self._lake.read(table, [], columns)]
+        parts += [self._day(table, day, columns) for day in days]
+        return pa.concat_tables(parts).combine_chunks()
+
+    def _day(self, table: str, day: str, columns: tuple[str, ...] | None) -> pa.Table:
+        key = (table, columns, day)
+        try:
+            # Before reading: a file replaced in between is then read once more, never missed.
+            stat = self._lake.path(table, day).stat()
+        except FileNotFoundError:
+            self._kept.pop(key, None)
+            return self._lake.read(table, [], columns)
+        # The time alone may be the same for two files written within one tick of the clock.
+        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != signature:
+            kept = (signature, self._lake.read(table, [day], columns))
+            self._kept[key] = kept
+        return kept[1]
+
+
+def _normal(domain_id: str) -> str:
+    """As missions carry it: in NFC."""
+    return unicodedata.normalize("NFC", domain_id)
