@@ -59,8 +59,10 @@ class Names:
         ):
             for name in names:
                 found.setdefault(key(name), {})[slot, name] = None
+        exact = {k for k, names in found.items() if any(slot == "metric" for slot, _ in names)}
         for metric in self.metrics:
-            found.setdefault(key(spoken(metric)), {(("metric"), metric): None})
+            if (short := key(spoken(metric))) not in exact:
+                found.setdefault(short, {})["metric", metric] = None
         titles: dict[str, dict[tuple[str, str], None]] = {}
         for mission_id, title in self.missions.items():
             if title and len(words_of(plain(title))) > 1:
@@ -141,7 +143,7 @@ def plain(text: str) -> str:
     return text
 
 
-_TYPOGRAPHY = str.maketrans("’‘“”„«»–—", "''\"\"\"\"\"--")
+_TYPOGRAPHY = str.maketrans("’‘“”„«»–—", '\'\'"""""--')
 
 
 def words_of(text: str) -> list[str]:

@@ -26,7 +26,7 @@ _MISSION_NOUNS = (
 )
 _TROUBLE = "problem problems issue issues incident incidents outage outages failure failures"
 _FIX_VERBS = (
-    "fix fixed fixing repair repaired resolve resolved solve solved remediate remediated heal "
+    "fix fixed repair repaired resolve resolved solve solved remediate remediated heal "
     "healed restore restored recover recovered mend mended"
 )
 _SUCCESS = "work works worked working help helped helping succeed succeeded successful effective"
@@ -94,7 +94,7 @@ MEASURES = (
 )
 """What a trend may be of."""
 
-_BETTER = "improve improved improves improving improvement improvements better recover recovered"
+_BETTER = "improve improved improves improving improvement improvements better"
 _WORSE = (
     "worsen worsened worsening worse deteriorate deteriorated deteriorating degrade degraded "
     "degrading degradation regress regressed regression regressions"
@@ -135,7 +135,7 @@ RULES = (
         r"|\b(?:recurring|recurrent|repeatedly)\b|\bagain and again\b"
         r"|\b(?:breaks?|breaking|fails?|failing) (?:the )?(?:most|often)\b"
         r"|\b(?:is|are|was|were|went|goes|going|gone) wrong\b|\bwhat broke\b"
-        rf"|\bwhat (?:is|are|was|were) (?:{DOMAIN} )?(?:broken|breaking)\b"
+        rf"|\bwhat (?:is|are|was|were) (?:{DOMAIN} )?(?:broken|breaking|failing)\b"
         r"|\b(?:top|main|biggest) (?:problems?|issues?)\b"
         r"|\b(?:what|which|show|list|give|any|are there|were there)\b.*\b(?:problems?|issues?)\b",
         "keep keeps on breaking failing going wrong happening coming back recurring recurrent "
@@ -221,9 +221,10 @@ RULES = (
         r"\b(?:what|which)\b.*\bchanged?\b"
         rf"|{_any(_BETTER)}(?: (?:or|and|got|get|what))* {_any(_WORSE)}"
         rf"|{_any(_WORSE)}(?: (?:or|and|got|get|what))* {_any(_BETTER)}"
-        rf"|\b(?:did|has|have) {METRIC} changed?\b",
+        rf"|\b(?:did|has|have) {METRIC} changed?\b|\bhow (?:did|has|have)\b.*\bchanged?\b",
         f"change changed or {_BETTER} {_WORSE} {_CHANGE} after",
     ),
+    _rule("improved", rf"{METRIC} (?:has |have )?recover(?:ed)?\b", "recover recovered after"),
     _rule("improved", _any(_BETTER), f"{_BETTER} {_CHANGE} after up list"),
     _rule("worsened", _any(_WORSE), f"{_WORSE} {_CHANGE} after list"),
     _rule(
@@ -245,7 +246,8 @@ RULES = (
         r"|\b(?:what|which|how)\b.*\b(?:did|have|has|had) (?:you|grace|we)\b.*\b(?:fix|repair|"
         r"resolve|solve|heal|restore|remediate|mend|fixed|repaired|done|do)\b"
         r"|\bwhat (?:has )?happened\b|\bwhat (?:have you been|were you) doing\b"
-        r"|\b(?:summary|summarise|summarize|recap)\b|\bwhat are you fixing\b"
+        r"|\bdid (?:you|grace|we) (?:fix|repair|resolve|solve) (?:anything|something)\b"
+        r"|\b(?:summary|summarise|summarize|recap)\b"
         rf"|{_ASK}.*\bfixes\b",
         f"list how happened doing summary summarise summarize recap {_FIX_VERBS} {_TROUBLE}",
     ),
@@ -291,14 +293,14 @@ REFUSED = (
      "I keep no record of money."),
     (r"\b(?:not|no|never|neither|nor|nothing|none|without|cannot)\b",
      "I cannot answer what did not happen; I only know the missions that I ran."),
-    (r"\b(?:except|excluding|besides|other than|apart from|but|instead)\b",
+    (r"\b(?:except|excluding|besides|other than|apart from)\b",
      "I cannot leave something out; ask for what you want to see."),
     (r"\b(?:than|versus|vs|compare[ds]?|comparison|difference|best|worst|highest|lowest|more|"
-     r"less|fewer|better|worse)\b",
+     r"less|fewer)\b",
      "I do not compare; ask for one domain and one period at a time."),
     (r"\b(?:would|could|should|might|if|suppose)\b",
      "I tell what has happened, not what might."),
-    (r"\b(?:now|currently|right now|at the moment|at present|healthy|down|up)\b",
+    (r"\b(?:now|currently|right now|at the moment|at present|healthy)\b",
      "I judge missions after they ended; I do not watch the present state."),
 )  # fmt: skip
 REFUSALS = tuple((re.compile(pattern), why) for pattern, why in REFUSED)
