@@ -28,7 +28,7 @@ _WORD = re.compile(r"[^\W_]+")
 _CONTRACTIONS = (
     (re.compile(r"\bwon'?t\b"), "will not"),
     (re.compile(r"\bcan'?t\b"), "can not"),
-    (re.compile(r"\b(did|do|does|has|have|had|is|was|are|were|could|would|should)n'?t\b"), r"\1 not"),
+    (re.compile(r"\b(did|do|does|has|have|had|is|was|are|were|could|would)n'?t\b"), r"\1 not"),
     (re.compile(r"\b(what|how|who|that|it|where|when|why|there)'s\b"), r"\1 is"),
     (re.compile(r"\b(what|how)s\b"), r"\1 is"),
     (re.compile(r"'ve\b"), " have"),
