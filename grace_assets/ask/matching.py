@@ -14,6 +14,8 @@ from grace_assets.ask.words import DOMAIN, FOLDED, MISSION, SIGNS
 from grace_assets.core.wording import clean, listed
 
 _SHOWN = 5
+_LONG_NUMBER = 5
+"""A number of so many digits is no day and no year: it may be an id as it stands."""
 _LONG_WORD = 7
 """Shorter words of the vocabulary are too much like other words to mend a slip in them."""
 SLOTS = {sign: slot for slot, sign in SIGNS.items()}
@@ -93,11 +95,20 @@ class Matching:
             if candidates:
                 start, end = spans[i][1], spans[i + size - 1][2]
                 nouns = (spans[i - 1][0] if i else "", *(s[0] for s in spans[i + size :][:1]))
+                self._check_apart(said, start, end)
                 sign = self._take(*self._decide(said[start:end], candidates, nouns))
                 parts += [said[done:start], sign]
                 done = end
             i += size
         return "".join([*parts, said[done:]])
+
+    def _check_apart(self, said: str, start: int, end: int) -> None:
+        """A name that is glued to another word is another name: "payments-v2"."""
+        glued = re.compile(r"[^\W_]*[-_.]$").search(said, 0, start)
+        after = re.compile(r"[-_.][^\W_]+").match(said, end)
+        if (glued and len(glued[0]) > 1) or after:
+            whole = (glued[0] if glued else "") + said[start:end] + (after[0] if after else "")
+            raise self.unknown(whole)
 
     def _longest(
         self, spans: list[tuple[str, int, int]], i: int
@@ -109,10 +120,12 @@ class Matching:
             candidates = self.names.index.get("".join(run), ())
             if all(word in self.reserved or word.isdigit() for word in run):
                 # A common word or a number is a name where it is called one: "domain march".
+                long = size == 1 and run[0].isdigit() and len(run[0]) >= _LONG_NUMBER
                 candidates = tuple(
                     (slot, name)
                     for slot, name in candidates
-                    if before in _CALLED[slot] and (slot != "mission_id" or run[0].isdigit())
+                    if (long or before in _CALLED[slot])
+                    and (slot != "mission_id" or run[0].isdigit())
                 )
             if candidates:
                 return size, candidates
@@ -181,7 +194,7 @@ class Matching:
             size, run = 0, []
             for size in (3, 2, 1):
                 run = tokens[i : i + size]
-                candidates = () if any(map(_known, run)) else self.names.nearly(run)
+                candidates = self.names.nearly(run) if all(map(self._nameable, run)) else ()
                 if len(run) == size and candidates:
                     break
             else:
@@ -197,8 +210,13 @@ class Matching:
             raise self.unknown(" ".join(unknown))
         return said
 
+    def _nameable(self, token: str) -> bool:
+        return token in self.names.parts or not _known(token)
+
     def unknown(self, text: str) -> Refusal:
         shown = clean(text, 60)
+        if text.replace(" ", "").isdigit() and text not in self.names.missions:
+            return Refusal(f"I cannot place the number “{shown}”.")
         nearest = self.names.nearest(text)
         if nearest:
             known = f"Nearest names: {listed([clean(name, 60) for name in nearest])}."

@@ -22,7 +22,7 @@ MAX_WORDS = 12
 """Longer runs of words are not looked up as one name."""
 _MIN_PART = 3
 _MIN_SLIP = 4
-_TWO_SLIPS = 8
+_TWO_SLIPS = 9
 """From this length on two letters may differ, below it one."""
 _WORD = re.compile(r"[^\W_]+")
 _CONTRACTIONS = (
@@ -104,18 +104,26 @@ class Names:
                 return tuple(sorted(part))
         if len(joined) < _MIN_SLIP:
             return ()
-        limit = 2 if len(joined) >= _TWO_SLIPS else 1
         close = process.extract(
-            joined, self.keys, scorer=OSA.distance, score_cutoff=limit, limit=10
+            joined, self.keys, scorer=OSA.distance, score_cutoff=_slips(joined), limit=10
         )
         # A first letter and a number are seldom mistyped, and "shop 1" is not "shop 2".
         fitting = [
             (distance, k)
             for k, distance, _ in close
-            if k[0] == joined[0] and _digits(k) == _digits(joined)
+            if k[0] == joined[0] and _digits(k) == _digits(joined) and self._word_by_word(words, k)
         ]
         best = [k for distance, k in fitting if distance == min(fitting)[0]]
         return tuple(sorted({name for k in best for name in self.index[k]}))
+
+    def _word_by_word(self, words: list[str], k: str) -> bool:
+        """Each word may slip on its own only: "production us" is not "production eu"."""
+        for _, name in self.index[k]:
+            others = words_of(plain(name))
+            pairs = list(zip(words, others, strict=False))
+            if len(words) != len(others) or all(OSA.distance(a, b) <= _slips(a) for a, b in pairs):
+                return True
+        return False
 
     def nearest(self, text: str, limit: int = 3) -> tuple[str, ...]:
         """Names that look most like a text, for "did you mean"."""
@@ -123,7 +131,7 @@ class Names:
         if any(letter.isdigit() for letter in text):
             pool |= dict.fromkeys(self.missions)
         found = process.extract(
-            text, list(pool), scorer=fuzz.ratio, processor=plain, score_cutoff=50, limit=limit
+            text, list(pool), scorer=fuzz.ratio, processor=plain, score_cutoff=60, limit=limit
         )
         return tuple(name for name, _, _ in found)
 
@@ -158,6 +166,11 @@ def key(name: str) -> str:
     """
     text = plain(name)
     return "".join(words_of(text)) or text
+
+
+def _slips(text: str) -> int:
+    """How many letters may be wrong."""
+    return 0 if len(text) < _MIN_SLIP else 1 if len(text) < _TWO_SLIPS else 2
 
 
 def _digits(text: str) -> str:

@@ -23,6 +23,7 @@ __all__ = ["KINDS", "Names", "NotUnderstood", "Question", "understand"]
 
 MAX_CHARACTERS = 500
 _MONEY = re.compile(r"[$€£¥]")
+_TWO = re.compile(r"\w.*\b(?:and|or|but|also) (?:what|which|how|did|is|are|was|were|show)\b")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Question:
     latest: bool = False
     """Only the latest mission that fits ("the last fix")."""
     measure: str | None = None
-    """For `trends`: mttr, success_rate, effectiveness, duration or count, where one is named."""
+    """For `trends` and `confidence`, where one is named: mttr, success_rate, effectiveness,
+    duration or count."""
     readings: tuple[str, ...] = ()
     """What was not taken literally: "read “paymets” as payments"."""
 
@@ -122,7 +124,7 @@ def _read(said: str, found: Matching, today: date, first_day: date) -> Question:
         verdict=verdict or rule.verdict,
         reported_success=rule.reported_success,
         latest=found.is_latest,
-        measure=_measure(said) if rule.kind == "trends" else None,
+        measure=_measure(said) if rule.kind in ("trends", "confidence") else None,
         readings=tuple(found.readings),
         **found.slots,
     )
@@ -140,6 +142,8 @@ def _rule_for(said: str, slots: dict[str, str]) -> tuple[Rule, str | None]:
     for rule in RULES:
         if not rule.pattern.search(said):
             continue
+        if _TWO.search(said) and rule.kind != "changed":
+            raise Refusal("One question at a time, please.")
         if not (left := _uncovered(said, rule)):
             return rule, None
         almost = almost or left

@@ -21,6 +21,7 @@ from grace_assets.ask.words import (
     MISSION_NOUNS,
     OTHER,
     REFUSED_WORDS,
+    SIGNS,
     SUCCESS,
     TIME_WORDS,
     TROUBLE,
@@ -58,7 +59,14 @@ _CHANGE = "get gets getting got gotten become became go went turn turned how muc
 _ASK = r"\b(?:what|which|list|show|everything|anything)\b"
 _OUTCOME = f"{MISSION_NOUNS} {FIX_VERBS} {SUCCESS}"
 
+_SLOTTED = rf"(?:(?:in|on|from|for|of|the|all| |[{''.join(SIGNS.values())}])*)"
+
 RULES = (
+    _rule(
+        "did_it_work",
+        rf"^how did\b.*(?:\b(?:fix|repair|mission)\b|{MISSION}).* (?:go|work out)\b",
+        "how go work out",
+    ),
     _rule(
         "confidence",
         r"\bhow (?:sure|certain|confident|reliable|trustworthy)\b"
@@ -68,7 +76,7 @@ RULES = (
         r"|\b(?:can|should) (?:i|we) (?:trust|believe|rely)\b|\bhow often are you wrong\b",
         f"how sure certain confident reliable trustworthy confidence certainty uncertainty can i "
         f"trust believe rely should much often wrong interval intervals level about result results "
-        f"verdict verdicts answer numbers {_OUTCOME} {_BETTER} {TROUBLE}",
+        f"verdict verdicts answer numbers {_MEASURE_WORDS} {_OUTCOME} {_BETTER} {TROUBLE}",
     ),
     _rule(
         "not_held",
@@ -92,7 +100,8 @@ RULES = (
         r"|\b(?:is|are|was|were|went|goes|going|gone) wrong\b|\bwhat broke\b"
         rf"|\bwhat (?:is|are|was|were) (?:{DOMAIN} )?(?:broken|breaking|failing)\b"
         r"|\b(?:top|main|biggest) (?:problems?|issues?)\b"
-        r"|\b(?:what|which|show|list|give|any|are there|were there)\b.*\b(?:problems?|issues?)\b",
+        r"|^(?!.*\b(?:did|have|has) (?:you|grace|we)\b)"
+        r".*\b(?:what|which|show|list|give|any|are there|were there)\b.*\b(?:problems?|issues?)\b",
         "keep keeps on breaking failing going wrong happening coming back recurring recurrent "
         "repeatedly again break breaks broke broken fail fails most often went goes gone top main "
         "biggest list problem problems issue issues keep",
@@ -107,9 +116,12 @@ RULES = (
         r"\b(?:trends?|trending)\b|\bover time\b"
         r"|^how (?:is|are|was|were|has|have|did)\b.*\b(?:doing|going|performing|perform|develop|"
         r"developing|developed|evolve|evolving|evolved)\b"
+        r"|\b(?:mttr|effectiveness|durations?) (?:has |have )?(?:improved?|improving|changed?|"
+        r"(?:get|got|gets|went) (?:better|worse))\b"
         r"|^(?:is|are)\b.*\b(?:getting (?:better|worse)|improving|worsening)\b",
         f"trend trends trending over time how doing going performing perform develop developing "
         f"developed evolve evolving evolved getting better worse or improving worsening look looks "
+        f"change changed get gets got went gone {_BETTER} {_WORSE} "
         f"looking like number count average mean show list {_MEASURE_WORDS} {SUCCESS}",
     ),
     _rule(
@@ -181,7 +193,7 @@ RULES = (
     ),
     _rule("improved", rf"{METRIC} (?:has |have )?recover(?:ed)?\b", "recover recovered after"),
     _rule("improved", _any(_BETTER), f"{_BETTER} {_CHANGE} after up list"),
-    _rule("worsened", _any(_WORSE), f"{_WORSE} {_CHANGE} after list"),
+    _rule("worsened", _any(_WORSE), f"{_WORSE} {_CHANGE} after list make"),
     _rule(
         "not_worked",
         r"\bnotwork\b|\b(?:what|which|list|show|did any)\b.*\b(?:fail|failed|failures)\b"
@@ -198,8 +210,8 @@ RULES = (
     _rule(
         "fixed",
         rf"{_ASK}.*\b(?:fixed|repaired|resolved|solved|healed|restored|remediated|mended)\b"
-        r"|\b(?:what|which|how)\b.*\b(?:did|have|has|had) (?:you|grace|we)\b.*\b(?:fix|repair|"
-        r"resolve|solve|heal|restore|remediate|mend|fixed|repaired|done|do)\b"
+        r"|\b(?:what|which|how)\b.*\b(?:did|have|has|had) (?:you|grace|we|the agent)\b.*\b"
+        r"(?:fix|repair|resolve|solve|heal|restore|remediate|mend|fixed|repaired|done|do)\b"
         r"|\bwhat (?:has )?happened\b|\bwhat (?:have you been|were you) doing\b"
         r"|\b(?:did|have|has) (?:you|grace|we) (?:fix|repair|resolve|solve)(?:ed|d)? "
         r"(?:anything|something)\b"
@@ -210,14 +222,15 @@ RULES = (
     _rule(
         "missions",
         rf"{_ASK}.*\b(?:missions?|repairs|fixes|remediations|interventions)\b"
-        rf"|^(?:about )?{MISSION}$",
+        rf"|^(?:about |mission )*{MISSION}$|^{_SLOTTED}(?:missions|repairs){_SLOTTED}$",
         "list were judged verdict there",
     ),
     _rule(
         "did_it_work",
-        rf"\b(?:did|does|has|have|had|is|was|were|are)\b.*(?:{_any(SUCCESS)}|"
+        rf"^(?!.*\b(?:what|which|how|list)\b).*"
+        rf"\b(?:did|does|has|have|had|is|was|were|are(?! you))\b.*(?:{_any(SUCCESS)}|"
         rf"{_any(FIX_VERBS)}|\ba success\b)",
-        f"success {_OUTCOME} {TROUBLE} out they yet now",
+        f"success {_OUTCOME} {TROUBLE} out yet",
     ),
     _rule("did_it_work", rf"^(?!.*{_ASK}).*\b(?:worked|helped|succeeded|fixed|repaired|resolved)$",
           f"{_OUTCOME} {TROUBLE}"),

@@ -36,16 +36,17 @@ def words(text: str) -> frozenset[str]:
 
 FILLER = words(
     f"""{MISSION_NOUNS} a an the of for in on at to with and from over during within across among
-    is are was were be been being do does did has have had done you your yours grace we our us me my
+    is are was were be been being do does did has have had done you your yours grace we our me my
     it its this that these those there all any some thing things everything anything something
     just really actually so far overall please thanks thank hi hello hey tell show give see
     domain domains metric metrics kpi kpis s current type types severity ones one which what
-    run ran total quickly"""
+    run ran total agent"""
 )
 
 
 # "did not hold" and "did not work" are one word each, so that no other "not" passes with them.
 FOLDED = (
+    (re.compile(r"\b(show|tell|give) us\b"), "show"),
     (re.compile(r"\bnot (?:hold|held|holding|last|lasted|stick|stuck|stay fixed)\b"), "nothold"),
     (re.compile(r"\bnot (?:work|worked|working|help|helped|succeed|succeeded)\b"), "notwork"),
     (re.compile(r"\bfailed to (?:hold|last|stick)\b"), "nothold"),
@@ -95,11 +96,13 @@ REFUSED = (
      "I tell what has happened; I do not predict."),
     (r"\b(?:why|because|caused?|causes|causing|reasons?|due to|blame|fault|responsible)\b",
      "I measure whether it got better; I do not know causes."),
-    (r"\b(?:who|whom|whose|person|people|engineers?|team|someone|anyone)\b",
+    (r"\b(?:who|whom|whose|person|people|engineers?|team|someone|anyone|they|them|he|she|did i)\b",
      "I keep no record of people, only of my own missions."),
     (r"\b(?:costs?|money|dollars?|euros?|pounds?|price|prices|revenue|sav(?:e|ed|ings?)|budget|"
      r"paid|pay)\b",
      "I keep no record of money."),
+    (r"\b(?:would|could|should|might|if|suppose)\b",
+     "I tell what has happened, not what might."),
     (r"\b(?:not|no|never|neither|nor|nothing|none|without|cannot)\b",
      "I cannot answer what did not happen; I only know the missions that I ran."),
     (r"\b(?:except|excluding|besides|other than|apart from)\b",
@@ -107,8 +110,6 @@ REFUSED = (
     (r"\b(?:than|versus|vs|compare[ds]?|comparison|difference|best|worst|highest|lowest|more|"
      r"less|fewer)\b",
      "I do not compare; ask for one domain and one period at a time."),
-    (r"\b(?:would|could|should|might|if|suppose)\b",
-     "I tell what has happened, not what might."),
     (r"\b(?:now|currently|right now|at the moment|at present|healthy)\b",
      "I judge missions after they ended; I do not watch the present state."),
 )  # fmt: skip
