@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from unicodedata import category
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -21,6 +22,7 @@ _LONG_WORD = 7
 SLOTS = {sign: slot for slot, sign in SIGNS.items()}
 TOKEN = re.compile(rf"[^\W_]+|[{''.join(SLOTS)}]")
 _QUOTED = re.compile(r"\"([^\"]+)\"|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
+_SIGNS_ALONE = re.compile(r"(?<!\S)[^\w\s]+(?!\S)")
 _CALLED = {
     "domain": ("domain", "service"),
     "metric": ("metric", "kpi"),
@@ -87,7 +89,7 @@ class Matching:
 
     def exact_names(self, said: str) -> str:
         """Names as they are written, in quotation marks or without."""
-        said = _QUOTED.sub(self._quoted, said)
+        said = _SIGNS_ALONE.sub(self._sign_name, _QUOTED.sub(self._quoted, said))
         spans = [(m[0], m.start(), m.end()) for m in TOKEN.finditer(said)]
         parts, done, i = [], 0, 0
         while i < len(spans):
@@ -101,6 +103,16 @@ class Matching:
                 done = end
             i += size
         return "".join([*parts, said[done:]])
+
+    def _sign_name(self, match: re.Match[str]) -> str:
+        """A name of signs alone; other signs are punctuation, or nothing that can be skipped."""
+        if match[0] in SLOTS:
+            return match[0]
+        if candidates := self.names.index.get(match[0]):
+            return self._take(*self._decide(match[0], candidates))
+        if any(category(letter).startswith("S") for letter in match[0] if not letter.isascii()):
+            raise self.unknown(match[0])
+        return match[0]
 
     def _check_apart(self, said: str, start: int, end: int) -> None:
         """A name that is glued to another word is another name: "payments-v2"."""

@@ -36,6 +36,9 @@ _CONTRACTIONS = (
     (re.compile(r"'ll\b"), " will"),
 )  # fmt: skip
 
+_SHORTENED = re.compile(r"'|nt\b|s\b")
+"""Whether there may be a contraction; most names hold none and are spared the rest."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -131,7 +134,7 @@ class Names:
         if any(letter.isdigit() for letter in text):
             pool |= dict.fromkeys(self.missions)
         found = process.extract(
-            text, list(pool), scorer=fuzz.ratio, processor=plain, score_cutoff=60, limit=limit
+            text, list(pool), scorer=fuzz.ratio, processor=str.lower, score_cutoff=60, limit=limit
         )
         return tuple(name for name, _, _ in found)
 
@@ -146,8 +149,9 @@ def plain(text: str) -> str:
         )
         text = text.translate(_TYPOGRAPHY)
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text).casefold().split())
-    for pattern, written_out in _CONTRACTIONS:
-        text = pattern.sub(written_out, text)
+    if _SHORTENED.search(text):
+        for pattern, written_out in _CONTRACTIONS:
+            text = pattern.sub(written_out, text)
     return text
 
 

@@ -57,6 +57,8 @@ _WORSE = (
 )
 _CHANGE = "get gets getting got gotten become became go went turn turned how much most by many"
 _ASK = r"\b(?:what|which|list|show|everything|anything)\b"
+_DONE = " ".join(verb for verb in FIX_VERBS.split() if verb not in ("fix", "repair"))
+"""Verbs that are no noun: "did the fix …" alone says nothing yet."""
 _OUTCOME = f"{MISSION_NOUNS} {FIX_VERBS} {SUCCESS}"
 
 _SLOTTED = rf"(?:(?:in|on|from|for|of|the|all| |[{''.join(SIGNS.values())}])*)"
@@ -179,7 +181,8 @@ RULES = (
     _rule(
         "count",
         rf"\b(?:how many|(?:number|count) of)\b.*(?:{_any(MISSION_NOUNS)}|\bdid (?:you|grace|we) "
-        r"(?:fix|repair|resolve|solve|run|handle)\b)|\bhow many (?:worked|helped|were effective)\b",
+        r"(?:fix|repair|resolve|solve|run|handle)\b)|\bhow many (?:worked|helped|were effective)\b"
+        r"|\btotal missions\b",
         f"how many number count times handle handled completed there {FIX_VERBS} {TROUBLE} "
         "finish finished verdict",
     ),
@@ -215,9 +218,9 @@ RULES = (
         r"|\bwhat (?:has )?happened\b|\bwhat (?:have you been|were you) doing\b"
         r"|\b(?:did|have|has) (?:you|grace|we) (?:fix|repair|resolve|solve)(?:ed|d)? "
         r"(?:anything|something)\b"
-        r"|\b(?:summary|summarise|summarize|recap)\b"
+        r"|\b(?:summary|summarise|summarize|recap|overview)\b"
         rf"|{_ASK}.*\bfixes\b",
-        f"list how happened doing summary summarise summarize recap {FIX_VERBS} {TROUBLE}",
+        f"list how happened doing summary summarise summarize recap overview {FIX_VERBS} {TROUBLE}",
     ),
     _rule(
         "missions",
@@ -229,10 +232,10 @@ RULES = (
         "did_it_work",
         rf"^(?!.*\b(?:what|which|how|list)\b).*"
         rf"\b(?:did|does|has|have|had|is|was|were|are(?! you))\b.*(?:{_any(SUCCESS)}|"
-        rf"{_any(FIX_VERBS)}|\ba success\b)",
+        rf"{_any(_DONE)}|\ba success\b|\b(?:you|grace|we|it|agent) (?:fix|repair)\b)",
         f"success {_OUTCOME} {TROUBLE} out yet",
     ),
-    _rule("did_it_work", rf"^(?!.*{_ASK}).*\b(?:worked|helped|succeeded|fixed|repaired|resolved)$",
+    _rule("did_it_work", rf"^(?!.*{_ASK}).*\b(?:worked|helped|succeeded|fixed|repaired|resolved){_SLOTTED}$",
           f"{_OUTCOME} {TROUBLE}"),
 )  # fmt: skip
 

@@ -46,9 +46,10 @@ FILLER = words(
 
 # "did not hold" and "did not work" are one word each, so that no other "not" passes with them.
 FOLDED = (
-    (re.compile(r"\b(show|tell|give) us\b"), "show"),
+    (re.compile(r"\b(?:show|tell|give|for) us\b"), "show"),
     (re.compile(r"\bnot (?:hold|held|holding|last|lasted|stick|stuck|stay fixed)\b"), "nothold"),
-    (re.compile(r"\bnot (?:work|worked|working|help|helped|succeed|succeeded)\b"), "notwork"),
+    (re.compile(r"\bnot (?:work|worked|working|help|helped|succeed|succeeded|"
+                r"successful|effective)\b"), "notwork"),
     (re.compile(r"\bfailed to (?:hold|last|stick)\b"), "nothold"),
     (re.compile(r"\bfollow ups?\b"), "followups"),
     (re.compile(r"\b(?:mean|average|avg)? ?time (?:to|until) (?:restore|restoration|recover|"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from grace_assets.ask.days import PeriodError
 from grace_assets.ask.periods import Found, default_period, find_period, whole_record
+from grace_assets.ask.words import words
 
 WEDNESDAY = date(2026, 11, 25)
 BEGINNING = date(2000, 1, 1)
@@ -186,15 +187,15 @@ def test_the_default_periods_end_today_and_begin_with_the_records_at_the_earlies
     assert whole_record(WEDNESDAY, young).start == young
 
 
-pieces = (
-    "2026-11-25 last this past previous the in on since from to between and until week month quarter "
-    "year weekend days 0 3 29 31 7 2024 2026 9999 0000 q1 q4 first quarter february march december "
-    "jan monday sun yesterday today 2026-02-28 2024-02-29 0000-00-00 9999-12-31 ago - , 3rd of"
-).split()
+pieces = words(
+    "2026-11-25 last this past previous the in on since from to between and until week month "
+    "quarter year weekend days 0 3 29 31 7 2024 2026 9999 0000 q1 q4 first quarter february march "
+    "december jan monday sun yesterday today 2026-02-28 2024-02-29 0000-00-00 9999-12-31 ago - 3rd of"
+)
 
 
 @given(
-    st.lists(st.sampled_from(pieces), max_size=8).map(" ".join),
+    st.lists(st.sampled_from(sorted(pieces)), max_size=8).map(" ".join),
     st.dates(date(1970, 1, 1), date(2999, 12, 31)),
 )
 def test_whatever_is_said_a_period_is_in_order_and_on_record(text, today):

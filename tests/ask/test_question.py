@@ -121,6 +121,8 @@ def test_a_name_in_any_script_or_of_signs_alone_can_be_asked_for():
     assert ask("支払い mttr", names).domain == "支払い"
     assert ask("ПЛАТЕЖИ trends", names).domain == "платежи"
     assert ask("mttr of “→→”", names).domain == "→→"
+    assert ask("mttr of →→", names).domain == "→→"
+    assert "🛒" in ask("mttr of 🛒", names).why
 
 
 def test_two_metrics_with_one_spoken_name_are_asked_back():
@@ -152,4 +154,5 @@ def test_no_text_raises_and_every_period_is_in_order_and_on_record(text):
 def test_no_name_raises_whatever_it_is_made_of(text, name):
     names = Names((name,), (name + "x",), {name: name * 2}, (name,))
     for question in (text, name, f"mttr of {name}", f'mttr of "{name}"'):
-        ask(question, names)
+        answer = ask(question, names)
+        assert isinstance(answer, Question | NotUnderstood)
