@@ -23,6 +23,7 @@ __all__ = ["KINDS", "Names", "NotUnderstood", "Question", "understand"]
 
 MAX_CHARACTERS = 500
 _MONEY = re.compile(r"[$€£¥]")
+_NEXT_SENTENCE = re.compile(r"[?;]\W*\w")
 _TWO = re.compile(r"\w.*\b(?:and|or|but|also) (?:what|which|how|did|is|are|was|were|show)\b")
 
 
@@ -101,7 +102,10 @@ def _sayable(name: str) -> bool:
 def _read(said: str, found: Matching, today: date, first_day: date) -> Question:
     if _MONEY.search(said):
         raise Refusal("I keep no record of money.")
-    said = found.mend(POLITE.sub("", found.exact_names(said)))
+    said = found.exact_names(said)
+    if _NEXT_SENTENCE.search(said):
+        raise Refusal("One question at a time, please.")
+    said = found.mend(POLITE.sub("", said))
     period = find_period(said, today, first_day)
     if period:
         start, end = period.at

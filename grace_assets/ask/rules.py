@@ -90,9 +90,9 @@ RULES = (
     _rule(
         "held",
         r"\b(?:did|do|does|has|have|is|are|what|which)\b.*\b(?:hold|held|holding|last|lasted|"
-        r"stick|stuck|still (?:fixed|repaired|working|effective)|stayed? fixed)\b",
-        f"hold held holding last lasted stick stuck still stay stayed up how many {_OUTCOME} "
-        f"{TROUBLE}",
+        r"stick|stuck|still (?:fixed|repaired|working|effective)|stay(?:s|ed)? fixed)\b",
+        f"hold held holding last lasted stick stuck still stay stays stayed working effective "
+        f"fixed repaired up how many {TROUBLE}",
     ),
     _rule(
         "problems",
@@ -118,6 +118,7 @@ RULES = (
         r"\b(?:trends?|trending)\b|\bover time\b"
         r"|^how (?:is|are|was|were|has|have|did)\b.*\b(?:doing|going|performing|perform|develop|"
         r"developing|developed|evolve|evolving|evolved)\b"
+        rf"|^how did {DOMAIN} do\b"
         r"|\b(?:mttr|effectiveness|durations?) (?:has |have )?(?:improved?|improving|changed?|"
         r"(?:get|got|gets|went) (?:better|worse))\b"
         r"|^(?:is|are)\b.*\b(?:getting (?:better|worse)|improving|worsening)\b",
@@ -220,23 +221,26 @@ RULES = (
         r"(?:anything|something)\b"
         r"|\b(?:summary|summarise|summarize|recap|overview)\b"
         rf"|{_ASK}.*\bfixes\b",
-        f"list how happened doing summary summarise summarize recap overview {FIX_VERBS} {TROUBLE}",
+        f"list how get got happened doing summary summarise summarize recap overview {FIX_VERBS} {TROUBLE}",
     ),
     _rule(
         "missions",
-        rf"{_ASK}.*\b(?:missions?|repairs|fixes|remediations|interventions)\b"
-        rf"|^(?:about |mission )*{MISSION}$|^{_SLOTTED}(?:missions|repairs){_SLOTTED}$",
+        rf"{_ASK}.*\b(?:missions|repairs|fixes|remediations|interventions)\b"
+        rf"|\b(?:what|which) mission\b|^(?:about |mission )*{MISSION}$|^{_SLOTTED}(?:missions|repairs){_SLOTTED}$",
         "list were judged verdict there",
     ),
     _rule(
         "did_it_work",
         rf"^(?!.*\b(?:what|which|how|list)\b).*"
-        rf"\b(?:did|does|has|have|had|is|was|were|are(?! you))\b.*(?:{_any(SUCCESS)}|"
+        rf"\b(?:did|do|does|has|have|had|is|was|were|are(?! you))\b.*(?:{_any(SUCCESS)}|"
         rf"{_any(_DONE)}|\ba success\b|\b(?:you|grace|we|it|agent) (?:fix|repair)\b)",
         f"success {_OUTCOME} {TROUBLE} out yet",
     ),
-    _rule("did_it_work", rf"^(?!.*{_ASK}).*\b(?:worked|helped|succeeded|fixed|repaired|resolved){_SLOTTED}$",
-          f"{_OUTCOME} {TROUBLE}"),
+    _rule(
+        "did_it_work",
+        rf"^(?!.*{_ASK}).*\b(?:worked|helped|succeeded|fixed|repaired|resolved){_SLOTTED}$",
+        f"{_OUTCOME} {TROUBLE}",
+    ),
 )  # fmt: skip
 
 KINDS = tuple(dict.fromkeys(rule.kind for rule in RULES))

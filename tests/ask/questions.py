@@ -87,6 +87,7 @@ ANSWERED = (
     ("any recurring issues in payments?", "problems", DEFAULT, {"domain": "payments"}),
     ("What did not hold?", "not_held", DEFAULT, {}),
     ("which fixes didn't last over the weekend", "not_held", "2026-11-21..2026-11-22", {}),
+    ("did it stay fixed", "held", DEFAULT, {}),
     ("Did the payments fix hold?", "held", DEFAULT, {"domain": "payments"}),
     ("How sure are you?", "confidence", DEFAULT, {}),
     ("how sure are you that m001 worked", "confidence", ALL, {"mission_id": "m001"}),
@@ -122,6 +123,8 @@ REFUSED = (
     ("did latency and error rate improve", "latency_ms and error_rate"),
     ("compare this week with last week", "One period at a time"),
     ("what did you fix and what got worse", "One question at a time"),
+    ("did the fix work? did it hold?", "One question at a time"),
+    ("did the fix work and hold", "cannot place"),
     ("is payments more effective than last week", "compare"),
     # The future, and what might be.
     ("will payments break tomorrow", "future"),

@@ -190,7 +190,8 @@ def test_the_default_periods_end_today_and_begin_with_the_records_at_the_earlies
 pieces = words(
     "2026-11-25 last this past previous the in on since from to between and until week month "
     "quarter year weekend days 0 3 29 31 7 2024 2026 9999 0000 q1 q4 first quarter february march "
-    "december jan monday sun yesterday today 2026-02-28 2024-02-29 0000-00-00 9999-12-31 ago - 3rd of"
+    "december jan monday sun yesterday today 2026-02-28 2024-02-29 0000-00-00 9999-12-31 "
+    "ago - 3rd of"
 )
 
 
