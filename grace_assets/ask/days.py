@@ -192,7 +192,7 @@ def _quarter(words: str, by: date) -> Span:
     nth = next((i for i, word in enumerate(_ORDINALS, 1) if word in words), None)
     nth = nth or int(re.search(r"q([1-4])|([1-4])(?:st|nd|rd|th)", words)[0].strip("qstndrh"))
     if year := _YEAR.search(words):
-        first = date(int(year[0]) or 1, 3 * nth - 2, 1)
+        first = date(int(year[0]), 3 * nth - 2, 1)
     else:
         first = date(by.year, 3 * nth - 2, 1)
         first = first if first <= by else first.replace(year=by.year - 1)

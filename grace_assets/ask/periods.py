@@ -75,7 +75,12 @@ def find_period(text: str, today: date, first_day: date) -> Found | None:
 def _first(text: str, today: date) -> tuple[Span, tuple[int, int]] | None:
     for pattern, read in _GRAMMAR:
         if match := pattern.search(text):
-            return read(match, today), match.span()
+            try:
+                return read(match, today), match.span()
+            except PeriodError:
+                raise
+            except (OverflowError, ValueError):
+                raise PeriodError(f"“{match[0].strip()}” is off the calendar.") from None
     return None
 
 

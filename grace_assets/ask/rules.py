@@ -221,12 +221,14 @@ RULES = (
         r"(?:anything|something)\b"
         r"|\b(?:summary|summarise|summarize|recap|overview)\b"
         rf"|{_ASK}.*\bfixes\b",
-        f"list how get got happened doing summary summarise summarize recap overview {FIX_VERBS} {TROUBLE}",
+        f"list how get got happened doing summary summarise summarize recap overview "
+        f"{FIX_VERBS} {TROUBLE}",
     ),
     _rule(
         "missions",
         rf"{_ASK}.*\b(?:missions|repairs|fixes|remediations|interventions)\b"
-        rf"|\b(?:what|which) mission\b|^(?:about |mission )*{MISSION}$|^{_SLOTTED}(?:missions|repairs){_SLOTTED}$",
+        rf"|\b(?:what|which) mission\b|^(?:about |mission )*{MISSION}$"
+        rf"|^{_SLOTTED}(?:missions|repairs){_SLOTTED}$",
         "list were judged verdict there",
     ),
     _rule(

@@ -157,6 +157,9 @@ def test_years_leap_days_and_month_ends_are_crossed_as_the_calendar_has_it(words
         ("end of october", "begins and ends"),
         ("from 3 march", "one day or all since"),
         ("last 0 days", "no day"),
+        ("9999-12-31 - january", "off the calendar"),
+        ("from q3 to 0001-01-01", "off the calendar"),
+        ("q1 0000", "off the calendar"),
     ],
 )
 def test_words_about_time_that_are_not_one_known_period_are_refused(words, reason):
