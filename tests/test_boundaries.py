@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "grace_assets"
-PORTS = ("lake", "sources", "world", "render", "notify", "api")
+PORTS = ("lake", "sources", "world", "render", "notify", "api", "ask")
 
 
 def imported(path: Path) -> set[str]:
@@ -40,7 +40,7 @@ def test_the_core_imports_no_port(path):
     assert offending(path, *(f"grace_assets.{port}" for port in PORTS)) == []
 
 
-@pytest.mark.parametrize("path", files("core", "render"), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", files("core", "render", "ask"), ids=lambda p: p.name)
 def test_the_core_reads_no_clock(path):
     source = path.read_text(encoding="utf-8")
     assert not [
