@@ -168,7 +168,8 @@ RULES = (
     _rule(
         "count",
         rf"\b(?:how many|(?:number|count) of)\b.*{_any(MISSION_NOUNS)}.*\b(?:fail|failed|"
-        r"unsuccessful)\b|\bhow many failed\b|\b(?:how many|(?:number|count) of) mission failures\b",
+        r"unsuccessful)\b|\bhow many failed\b"
+        r"|\b(?:how many|(?:number|count) of) mission failures\b",
         f"how many number count {MISSION_NOUNS} fail failed failures unsuccessful",
         reported_success=False,
     ),
