@@ -25,10 +25,11 @@ _MIN_SLIP = 4
 _TWO_SLIPS = 9
 """From this length on two letters may differ, below it one."""
 _WORD = re.compile(r"[^\W_]+")
+_AUXILIARY = "did|do|does|has|have|had|is|was|are|were|could|would|should"
 _CONTRACTIONS = (
     (re.compile(r"\bwon'?t\b"), "will not"),
     (re.compile(r"\bcan'?t\b"), "can not"),
-    (re.compile(r"\b(did|do|does|has|have|had|is|was|are|were|could|would)n'?t\b"), r"\1 not"),
+    (re.compile(rf"\b({_AUXILIARY})n'?t\b"), r"\1 not"),
     (re.compile(r"\b(what|how|who|that|it|where|when|why|there)'s\b"), r"\1 is"),
     (re.compile(r"\b(what|how)s\b"), r"\1 is"),
     (re.compile(r"'ve\b"), " have"),
@@ -36,7 +37,7 @@ _CONTRACTIONS = (
     (re.compile(r"'ll\b"), " will"),
 )  # fmt: skip
 
-_SHORTENED = re.compile(r"'|nt\b|s\b")
+_SHORTENED = re.compile(rf"'|(?:wo|ca|{_AUXILIARY})nt\b|(?:what|how)s\b")
 """Whether there may be a contraction; most names hold none and are spared the rest."""
 
 

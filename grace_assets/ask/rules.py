@@ -167,9 +167,10 @@ RULES = (
     ),
     _rule(
         "count",
-        rf"\b(?:how many|(?:number|count) of)\b.*{_any(MISSION_NOUNS)}.*\b(?:fail|failed|failures|"
-        r"unsuccessful)\b|\bhow many failed\b",
-        f"how many number count {MISSION_NOUNS} fail failed unsuccessful",
+        rf"\b(?:how many|(?:number|count) of)\b.*{_any(MISSION_NOUNS)}.*\b(?:fail|failed|"
+        r"unsuccessful)\b|\bhow many failed\b"
+        r"|\b(?:how many|(?:number|count) of) mission failures\b",
+        f"how many number count {MISSION_NOUNS} fail failed failures unsuccessful",
         reported_success=False,
     ),
     _rule(
