@@ -174,11 +174,15 @@ def test_a_retry_that_never_came_is_told_after_all(instance, webhook, tick):
     assert len(webhook.messages) == 1
 
 
-def test_a_notice_that_slack_put_off_is_sent_later_and_once(instance, webhook, tick):
+def test_a_notice_that_slack_put_off_is_sent_later_and_once(tmp_path, instance, webhook, tick):
     webhook.script = [Answer(429, "rate_limited", {"Retry-After": "300"})]
     fail(instance, {"orders": ValueError}, partition_key="2026-03-02")
     tick()
     assert webhook.messages == []
+    later = datetime.now(UTC) + timedelta(hours=1)
+    ledger = Ledger(tmp_path / "data/state/delivery.sqlite")
+    assert len(ledger.due_notices(later)) == 1
+    assert ledger.due(later) == [], "there is no brief to deliver again"
     tick(minutes=30)
     tick(minutes=60)
     assert len(webhook.messages) == 1
