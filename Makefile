@@ -29,8 +29,8 @@ demo: install  ## 90 days of sample missions through the whole loop, and the las
 dev: install  ## The Dagster UI with its daemon, on http://127.0.0.1:3000
 	$(BIN)/grace dev
 
-test: $(VENV)/installed-dev  ## Run the tests
-	$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/installed-dev  ## Run the tests, or some: make test TESTS=tests/core
+	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
 
 judge-exam: $(VENV)/installed-dev  ## The judge against simulated truths, beside three peers (one minute)
 	$(BIN)/python -m benchmarks.judge_exam $(ARGS)
