@@ -1,0 +1,133 @@
+"""The dashboard's routes: pages for people, complete without script.
+
+What Dagster alone knows comes in as functions, so that nothing here imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, tzinfo
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from grace_assets.core import wording
+from grace_assets.core.catalogue import Catalogue
+from grace_assets.dashboard.choice import BadChoice, Choice, choice_of
+from grace_assets.dashboard.freshness import FailedDays, freshness, named
+from grace_assets.dashboard.home import home
+from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.samples import SampleStore
+from grace_assets.lake.tables import Lake
+from grace_assets.render.pages import page
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Ask = Callable[[str], dict[str, Any]]
+RunOf = Callable[[str], str | None]
+"""Day → the id of the Dagster run that made its outcomes last."""
+
+
+def routes(
+    lake: Lake,
+    samples: SampleStore,
+    catalogue: Catalogue,
+    today: Callable[[], date],
+    zone: tzinfo,
+    dagster_url: str | None = None,
+    *,
+    failed: FailedDays | None = None,
+    run_of: RunOf | None = None,
+    ask: Ask | None = None,
+) -> list[BaseRoute]:
+    """The pages under `/`, and their style sheet and script under `/static`.
+
+    `dagster_url` is where Dagster's UI is seen; without it no page links there. Without `ask`
+    there is neither a box for questions nor a page for answers.
+    """
+    pages = Pages(lake, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
+    # Plain functions: Starlette runs them in threads, as they read files and draw.
+    found: list[BaseRoute] = [
+        Route("/", pages.home),
+        Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
+    ]
+    return found
+
+
+class Pages:
+    """Handlers; they share what was read of the tables."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        samples: SampleStore,
+        catalogue: Catalogue,
+        today: Callable[[], date],
+        zone: tzinfo,
+        dagster_url: str | None,
+        failed: FailedDays | None,
+        run_of: RunOf | None,
+        ask: Ask | None,
+    ) -> None:
+        self._lake = lake
+        self._samples = samples
+        self._catalogue = catalogue
+        self._today = today
+        self._zone = zone
+        self._dagster_url = dagster_url.rstrip("/") if dagster_url else None
+        self._failed = failed
+        self._run_of = run_of
+        self._ask = ask
+        self._analytics = Analytics(lake)
+
+    def home(self, request: Request) -> Response:
+        try:
+            choice = self._choice(request)
+        except BadChoice as error:
+            return self._sorry(400, str(error))
+        return self._page(
+            "home.html.j2",
+            **self._filter(choice),
+            **home(self._analytics, choice),
+            freshness=freshness(self._lake, choice.window, self._today(), self._failed),
+            named=named,
+        )
+
+    def _choice(self, request: Request) -> Choice:
+        return choice_of(request.query_params, self._today(), self._analytics.domains())
+
+    def _filter(self, choice: Choice) -> dict[str, Any]:
+        return {
+            "choice": choice,
+            "domains": self._analytics.domains(),
+            "quick": choice.quick(self._today()),
+        }
+
+    def _sorry(self, status: int, message: str) -> Response:
+        return self._page("sorry.html.j2", status, message=message)
+
+    def _page(self, template: str, status: int = 200, **values: Any) -> Response:
+        made = page(
+            f"dashboard/{template}",
+            asks=self._ask is not None,
+            dagster_url=self._dagster_url,
+            clean=wording.clean,
+            counted=wording.counted,
+            duration=wording.duration,
+            spoken=wording.spoken,
+            verdict_words=wording.VERDICT_WORDS,
+            **values,
+        )
+        return HTMLResponse(made, status, HEADERS)
