@@ -68,9 +68,7 @@ def improvements(kpis: pa.Table, window: Window) -> list[Improvement]:
     names = ("improvement_percent_sum", "improvement_percent_count", "improved", "worsened")
     sums: dict[str, list[float]] = defaultdict(lambda: [0] * len(names))
     for row in window.of(kpis).to_pylist():
-        sums[row["metric"]] = [
-            a + row[b] for a, b in zip(sums[row["metric"]], names, strict=True)
-        ]
+        sums[row["metric"]] = [a + row[b] for a, b in zip(sums[row["metric"]], names, strict=True)]
     found = [
         Improvement(metric, total / n if n else None, int(n), int(better), int(worse))
         for metric, (total, n, better, worse) in sums.items()

@@ -47,7 +47,7 @@ class Choice:
         days = (self.window.first + timedelta(days=n) for n in range(self.days))
         return list(dict.fromkeys(label(day, self.granularity).isoformat() for day in days))
 
-    def query(self, **changed: str | None) -> str:
+    def query(self, **changed: str | int | None) -> str:
         """The address's part after `?`, for links that keep the choice."""
         values = {
             "from": self.window.first.isoformat(),

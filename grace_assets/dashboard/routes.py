@@ -6,20 +6,23 @@ What Dagster alone knows comes in as functions, so that nothing here imports it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, tzinfo
+from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from grace_assets.core import wording
 from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.schemas import VERDICTS
 from grace_assets.dashboard.choice import BadChoice, Choice, choice_of
 from grace_assets.dashboard.freshness import FailedDays, freshness, named
 from grace_assets.dashboard.home import home
+from grace_assets.dashboard.mission import mission_list, mission_page
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
@@ -45,7 +48,7 @@ def routes(
     samples: SampleStore,
     catalogue: Catalogue,
     today: Callable[[], date],
-    zone: tzinfo,
+    zone: ZoneInfo,
     dagster_url: str | None = None,
     *,
     failed: FailedDays | None = None,
@@ -61,6 +64,8 @@ def routes(
     # Plain functions: Starlette runs them in threads, as they read files and draw.
     found: list[BaseRoute] = [
         Route("/", pages.home),
+        Route("/missions", pages.missions),
+        Route("/missions/{mission_id:path}", pages.mission),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
     ]
     return found
@@ -75,7 +80,7 @@ class Pages:
         samples: SampleStore,
         catalogue: Catalogue,
         today: Callable[[], date],
-        zone: tzinfo,
+        zone: ZoneInfo,
         dagster_url: str | None,
         failed: FailedDays | None,
         run_of: RunOf | None,
@@ -105,6 +110,33 @@ class Pages:
             named=named,
         )
 
+    def missions(self, request: Request) -> Response:
+        verdict, number = request.query_params.get("verdict"), request.query_params.get("page", "1")
+        try:
+            choice = self._choice(request)
+            if verdict and verdict not in VERDICTS:
+                raise BadChoice("There is no such verdict.")
+            if not number.isdecimal() or len(number) > 9:
+                raise BadChoice("“page” must be a number.")
+        except BadChoice as error:
+            return self._sorry(400, str(error))
+        found = mission_list(self._analytics, choice, verdict or None, int(number))
+        return self._page("missions.html.j2", **self._filter(choice), **found)
+
+    def mission(self, request: Request) -> Response:
+        found = mission_page(
+            self._lake,
+            self._samples,
+            self._analytics,
+            self._catalogue,
+            self._zone,
+            request.path_params["mission_id"],
+        )
+        if found is None:
+            return self._sorry(404, "No mission of this name is known.")
+        run_id = self._run_of(found["day"]) if self._run_of else None
+        return self._page("mission.html.j2", **found, run_id=run_id, zone=self._zone.key)
+
     def _choice(self, request: Request) -> Choice:
         return choice_of(request.query_params, self._today(), self._analytics.domains())
 
@@ -126,6 +158,7 @@ class Pages:
             clean=wording.clean,
             counted=wording.counted,
             duration=wording.duration,
+            measure=wording.measure,
             spoken=wording.spoken,
             verdict_words=wording.VERDICT_WORDS,
             **values,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 480, 250
+WIDTH, HEIGHT = 400, 215
 """Of a chart, in CSS pixels; narrow, so that its text can be read on a phone."""
-FONT = 12.0
+FONT = 12.5
 
 COLOURS = {
     "ink": "#344054",
@@ -82,6 +82,7 @@ class Chart:
     rows: tuple[tuple[str, ...], ...]
     draw: Callable[[Axes], None]
     height: int = HEIGHT
+    width: int = WIDTH
 
     def svg(self) -> Markup:
         """An inline `<svg>`; `key` keeps its ids apart from those of the page's other charts."""
@@ -106,15 +107,18 @@ class Chart:
         return file.getvalue()
 
     def _figure(self) -> Figure:
+        """The axes that `draw` fills."""
         # Not pyplot: it keeps every figure and a backend in the process.
         from matplotlib.figure import Figure
 
-        figure = Figure((WIDTH / 72, self.height / 72), dpi=72, facecolor="none", layout="tight")
+        figure = Figure(
+            (self.width / 72, self.height / 72), dpi=72, facecolor="none", layout="tight"
+        )
         axes = figure.add_subplot(facecolor="none")
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(COLOURS["grid"])
         axes.tick_params(length=0, labelsize=FONT, labelcolor=COLOURS["ink"])
-        axes.tick_params(color=COLOURS["grid"])
+        axes.tick_params(axis="x", pad=6)
         axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
         axes.set_axisbelow(True)
         self.draw(axes)

@@ -163,15 +163,17 @@ def hold_rates(rates: Sequence[HoldRate]) -> Chart | None:
     if not shown:
         return None
 
+    kinds = list(dict.fromkeys(rate.mission_type for rate in shown))[::-1]
+
     def draw(axes: Axes) -> None:
-        for place, rate in enumerate(reversed(shown)):
-            colour = COLOURS["one" if rate.after == "a day" else "two"]
+        for rate in shown:
+            first = rate.after == "a day"
+            place = kinds.index(rate.mission_type) + (0.16 if first else -0.16)
+            colour = COLOURS["one" if first else "two"]
             low, high = (100 * end for end in rate.interval)
             axes.plot([low, high], [place, place], color=colour, linewidth=2)
-            mark = "o" if rate.after == "a day" else "s"
-            axes.plot([100 * rate.rate], [place], color=colour, marker=mark, markersize=7)
-        names = [_kind(rate.mission_type) for rate in reversed(shown)]
-        _across(axes, names)
+            axes.plot([100 * rate.rate], [place], "o" if first else "s", color=colour, ms=7)
+        _across(axes, [_kind(kind) for kind in kinds])
         axes.set_xlim(-3, 103)
         axes.set_xlabel("% still healthy", color=COLOURS["ink"])
 
@@ -183,7 +185,7 @@ def hold_rates(rates: Sequence[HoldRate]) -> Chart | None:
         "Recoveries that held",
         f"Dots with intervals: {'; '.join(told)}.",
         (Entry("one", "dot", "after a day"), Entry("two", "box", "after a week")),
-        ("Kind of mission", "Looked at after", "Still healthy", "Looked at", "Rate", "95 % interval"),
+        ("Kind", "After", "Still healthy", "Looked at", "Rate", "95 % interval"),
         tuple(
             (
                 _kind(r.mission_type),
@@ -196,7 +198,6 @@ def hold_rates(rates: Sequence[HoldRate]) -> Chart | None:
             for r in shown
         ),
         draw,
-        _tall(len(shown)),
     )
 
 
@@ -232,7 +233,6 @@ def improvements(found: Sequence[Improvement]) -> Chart | None:
             for o in shown
         ),
         draw,
-        _tall(len(shown)),
     )
 
 
@@ -281,10 +281,6 @@ def _across(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)
-
-
-def _tall(bars: int) -> int:
-    return 70 + 24 * bars
 
 
 def _minutes(seconds: float | None) -> float:
