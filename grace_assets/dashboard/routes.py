@@ -9,16 +9,18 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from grace_assets.core import wording
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.schemas import VERDICTS
+from grace_assets.dashboard.briefs import brief_page
 from grace_assets.dashboard.choice import BadChoice, Choice, choice_of
 from grace_assets.dashboard.freshness import FailedDays, freshness, named
 from grace_assets.dashboard.home import home
@@ -37,6 +39,8 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+MAX_QUESTION = 500
 
 Ask = Callable[[str], dict[str, Any]]
 RunOf = Callable[[str], str | None]
@@ -66,8 +70,12 @@ def routes(
         Route("/", pages.home),
         Route("/missions", pages.missions),
         Route("/missions/{mission_id:path}", pages.mission),
+        Route("/briefs", pages.briefs),
+        Route("/briefs/{day}", pages.brief),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
     ]
+    if ask is not None:
+        found.append(Route("/ask", pages.answer))
     return found
 
 
@@ -136,6 +144,31 @@ class Pages:
             return self._sorry(404, "No mission of this name is known.")
         run_id = self._run_of(found["day"]) if self._run_of else None
         return self._page("mission.html.j2", **found, run_id=run_id, zone=self._zone.key)
+
+    def briefs(self, request: Request) -> Response:
+        if day := request.query_params.get("date"):
+            return RedirectResponse(f"/briefs/{quote(day, safe='')}", 303)
+        try:
+            choice = self._choice(request)
+        except BadChoice as error:
+            return self._sorry(400, str(error))
+        rows = self._analytics.rows("status_briefs", choice.window, ("headline",)).to_pylist()
+        return self._page("briefs.html.j2", choice=choice, briefs=rows[::-1])
+
+    def brief(self, request: Request) -> Response:
+        day = request.path_params["day"]
+        # Only what is listed is opened: an address names no files.
+        known = day in self._lake.days("status_briefs")
+        found = brief_page(self._lake, day) if known else None
+        if found is None:
+            return self._sorry(404, "There is no brief of this day.")
+        return self._page("brief.html.j2", **found, state_words=wording.STATE_WORDS)
+
+    def answer(self, request: Request) -> Response:
+        question = request.query_params.get("question", "").strip()
+        if not question or len(question) > MAX_QUESTION:
+            return self._sorry(400, f"Ask something in at most {MAX_QUESTION} characters.")
+        return self._page("answer.html.j2", question=question, answer=self._ask(question))
 
     def _choice(self, request: Request) -> Choice:
         return choice_of(request.query_params, self._today(), self._analytics.domains())

@@ -122,6 +122,8 @@ class Chart:
         axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
         axes.set_axisbelow(True)
         self.draw(axes)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set(size=FONT, color=COLOURS["ink"])
         return figure
 
 

@@ -99,7 +99,7 @@ def time_to_restore(
             axes.plot(places, middle, style, color=COLOURS[colour], linewidth=2, marker="o", ms=3)
         axes.set_ylim(bottom=0)
         _dates(axes, dates)
-        axes.set_ylabel("minutes", color=COLOURS["ink"])
+        axes.set_ylabel("minutes")
 
     p50, p90 = ([getattr(p, f"{n}_seconds") for p in points] for n in ("p50", "p90"))
     return Chart(
@@ -175,7 +175,7 @@ def hold_rates(rates: Sequence[HoldRate]) -> Chart | None:
             axes.plot([100 * rate.rate], [place], "o" if first else "s", color=colour, ms=7)
         _across(axes, [_kind(kind) for kind in kinds])
         axes.set_xlim(-3, 103)
-        axes.set_xlabel("% still healthy", color=COLOURS["ink"])
+        axes.set_xlabel("% still healthy")
 
     told = [
         f"{_kind(r.mission_type)} after {r.after} {r.held} of {r.held + r.relapsed}" for r in shown
@@ -213,7 +213,7 @@ def improvements(found: Sequence[Improvement]) -> Chart | None:
         axes.barh(range(len(shown)), values, color=colours, height=0.6)
         axes.axvline(0, color=COLOURS["ink"], linewidth=1)
         _across(axes, [wording.spoken(one.metric) for one in reversed(shown)])
-        axes.set_xlabel("mean improvement, %", color=COLOURS["ink"])
+        axes.set_xlabel("mean improvement, %")
 
     told = [f"{wording.spoken(o.metric)} {_signed(o.improvement_percent)}" for o in shown]
     return Chart(
