@@ -7,6 +7,7 @@ from typing import Any
 from grace_assets.core.brief import Brief
 from grace_assets.dashboard.mission import path_of
 from grace_assets.lake.tables import Lake
+from grace_assets.render import charts
 from grace_assets.render.html import TREND_MARKS, TREND_STATES, split_figure
 from grace_assets.render.text import HOW, HOW_LINK, SAMPLE_BANNER, follow_up_fact
 
@@ -17,8 +18,10 @@ def brief_page(lake: Lake, day: str) -> dict[str, Any] | None:
     if not rows:
         return None
     days = lake.days("status_briefs")
+    brief = Brief.from_json(rows[0]["content"])
     return {
-        "brief": Brief.from_json(rows[0]["content"]),
+        "brief": brief,
+        "plots": charts.inline_sparklines(brief.trends),
         "revision": rows[0]["revision"],
         "earlier": max((other for other in days if other < day), default=None),
         "later": min((other for other in days if other > day), default=None),

@@ -135,6 +135,8 @@ def _cards(
 
 
 def _change(change: Change | None, say, of: str = "") -> tuple[str, str]:
+    if change is not None and not change.previous_n:
+        return "none before to compare with", "unknown"
     if change is None or change.difference is None or change.answer == "too few":
         return "too few missions to compare", "unknown"
     if change.answer not in _ANSWERS:

@@ -47,6 +47,8 @@ COLOURS = {
     "settle": "#e4e7ec",
     "post": "#d3f0df",
     "reference": "#98a2b4",
+    "spark": "#2e90fa",
+    "last": "#dc6803",
 }
 """Role → its colour on a light screen; the style sheet has both. No two are the same."""
 SERIES = ("one", "two", "three", "four", "five", "six")
@@ -86,14 +88,7 @@ class Chart:
 
     def svg(self) -> Markup:
         """An inline `<svg>`; `key` keeps its ids apart from those of the page's other charts."""
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-        file = io.BytesIO()
-        with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": self.key}):
-            figure = self._figure()
-            FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
-        return themed(file.getvalue(), self.alt)
+        return svg_of(self._figure, self.key, self.alt)
 
     def png(self) -> bytes:
         """The same on a clear background, twice as sharp."""
@@ -125,6 +120,17 @@ class Chart:
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set(size=FONT, color=COLOURS["ink"])
         return figure
+
+
+def svg_of(figure: Callable[[], Figure], key: str, alt: str) -> Markup:
+    """What `figure` makes as an inline `<svg>` for pages; `alt` says what is to be seen."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    file = io.BytesIO()
+    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+        FigureCanvasSVG(figure()).print_svg(file, metadata={"Date": None})
+    return themed(file.getvalue(), alt)
 
 
 def themed(svg: bytes, alt: str) -> Markup:

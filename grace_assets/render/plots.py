@@ -112,7 +112,8 @@ def time_to_restore(
         (
             Entry("one", "line", "p50, the median"),
             Entry("two", "dash", "p90"),
-            Entry("band", "box", "95 % intervals"),
+            Entry("band", "box", "95 % interval of p50"),
+            Entry("band-two", "box", "of p90, from 36 missions on"),
         ),
         (period.capitalize(), "p50", "95 % interval", "p90", "95 % interval", "Missions"),
         tuple(
