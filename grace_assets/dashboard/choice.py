@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -80,7 +81,8 @@ def choice_of(query: Mapping[str, str], today: date, domains: Sequence[str]) -> 
     window = Window(first, last)
     if window.period_days > MAX_DAYS:
         raise BadChoice(f"More than {MAX_DAYS:,} days.")
-    domain_id = query.get("domain_id") or None
+    # Missions carry it in NFC; a keyboard may not.
+    domain_id = unicodedata.normalize("NFC", query.get("domain_id", "")) or None
     if domain_id is not None and domain_id not in domains:
         raise BadChoice("No mission of this domain is known.")
     return Choice(window, domain_id)

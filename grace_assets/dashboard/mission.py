@@ -101,15 +101,21 @@ def mission_page(
         "telemetry": telemetry,
         "history": history,
         "stages": STAGES,
-        "charts": charts(views, telemetry, zone),
+        "charts": charts(views, telemetry, (row["trigger"] or {}).get("metric"), zone),
         "attribution_words": wording.ATTRIBUTION_WORDS,
         "local": _local(zone),
     }
 
 
-def charts(views: list[SeriesView], telemetry: list[dict[str, Any]], zone: ZoneInfo) -> list[Chart]:
-    """One a judged metric, those that decide the verdict first as the table has them."""
+def charts(
+    views: list[SeriesView],
+    telemetry: list[dict[str, Any]],
+    trigger: str | None,
+    zone: ZoneInfo,
+) -> list[Chart]:
+    """One a judged metric, the one that made Grace act first."""
     rows = {(row["source"], row["metric"]): row for row in telemetry}
+    views = sorted(views, key=lambda view: view.metric != trigger)
     return [
         kpi_series(view, rows[view.source, view.metric], f"kpi-{number}", zone)
         for number, view in enumerate(views)

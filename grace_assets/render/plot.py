@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -95,7 +97,7 @@ class Chart:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         file = io.BytesIO()
-        with _DRAWING:
+        with _DRAWING, _any_script():
             figure = self._figure()
             figure.set_dpi(144)
             FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
@@ -128,9 +130,23 @@ def svg_of(figure: Callable[[], Figure], key: str, alt: str) -> Markup:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     file = io.BytesIO()
-    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+    with _DRAWING, rc_context({"svg.fonttype": "none", "svg.hashsalt": key}), _any_script():
         FigureCanvasSVG(figure()).print_svg(file, metadata={"Date": None})
     return themed(file.getvalue(), alt)
+
+
+def drawable(text: str) -> str:
+    """Event text without the two characters that XML may not hold, controls aside."""
+    return text.replace("\ufffe", "").replace("\uffff", "")
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Text of scripts that our font lacks is drawn by the browser's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support", UserWarning)
+        yield
 
 
 def themed(svg: bytes, alt: str) -> Markup:
@@ -140,7 +156,7 @@ def themed(svg: bytes, alt: str) -> Markup:
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
         "role": "img",
-        "aria-label": alt,
+        "aria-label": drawable(alt),
         "class": "plot",
     }
     return Markup(ElementTree.tostring(root, encoding="unicode"))

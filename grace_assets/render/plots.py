@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 from typing import TYPE_CHECKING
 
 from grace_assets.core import wording
 from grace_assets.core.series import EffectivenessPoint, MissionCount, RestorePoint
 from grace_assets.core.window_figures import HoldRate, Improvement
-from grace_assets.render.plot import COLOURS, SERIES, Chart, Entry
+from grace_assets.render.plot import COLOURS, SERIES, Chart, Entry, drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +20,9 @@ VERDICT_GROUPS = (
     ("idle", "no effect", ("no_effect",)),
     ("bad", "worse", ("worse",)),
     ("calm", "no lasting problem", ("no_sustained_problem",)),
-    (
-        "unknown",
-        "not known",
-        ("inconclusive", "pending", "insufficient_data", "not_applicable"),
-    ),
+    ("unknown", "not known", ("inconclusive", "pending", "insufficient_data", "not_applicable")),
 )
-"""Colour, words and verdicts of the parts of a verdict mix."""
+"""Colour, words and verdicts of each part."""
 MAX_DOMAINS = len(SERIES) - 1
 _TICKS = 5
 
@@ -40,7 +36,7 @@ def missions_by_domain(
         return None
     order = sorted(totals, key=lambda name: (-totals[name], name))
     shown = order if len(order) <= len(SERIES) else order[:MAX_DOMAINS]
-    stacks = {wording.clean(name, 40): _by_date(counts[name]) for name in shown}
+    stacks = {wording.clean(name, 40): {p.date: p.count for p in counts[name]} for name in shown}
     if rest := order[len(shown) :]:
         merged: dict[str, int] = {}
         for point in (p for name in rest for p in counts[name]):
@@ -266,10 +262,6 @@ def _stacked(
     return Chart(key, title, alt, legend, (period.capitalize(), *stacks), rows, draw)
 
 
-def _by_date(points: Iterable[MissionCount]) -> dict[str, int]:
-    return {point.date: point.count for point in points}
-
-
 def _dates(axes: Axes, dates: Sequence[str]) -> None:
     step = max(1, -(-len(dates) // _TICKS))
     places = list(range(0, len(dates), step))
@@ -278,7 +270,10 @@ def _dates(axes: Axes, dates: Sequence[str]) -> None:
 
 
 def _across(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+    # Event text: a dollar sign begins no formula.
+    axes.set_yticks(
+        range(len(names)), [drawable(wording.clean(n, 26)) for n in names], parse_math=False
+    )
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)

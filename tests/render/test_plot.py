@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from xml.etree import ElementTree
 
 import pytest
 
@@ -90,3 +91,14 @@ def test_what_is_not_known_is_no_chart_and_no_number():
     assert plots.improvements([Improvement("x", None, 0, 0, 0)]) is None
     assert CHARTS["mttr"]().rows[1][2] == "too few"
     assert CHARTS["mttr"]().rows[0][4] == "15 min to not known"
+
+
+@pytest.mark.parametrize("name", ["$x^{", "$$", "<b>&", "監視 🔧", "عربي", "a\uffffb", "W" * 200])
+def test_names_of_any_script_are_drawn_as_they_are(name):
+    held = plots.hold_rates([HoldRate(name, "a day", 3, 1, 0.75, (0.3, 0.95))])
+    moved = plots.improvements([Improvement(name, 50.0, 4, 4, 0)])
+    for chart in (held, moved):
+        drawn = ElementTree.fromstring(chart.svg())
+        texts = ["".join(text.itertext()) for text in drawn.iter("text")]
+        assert any(text[:20] in name.replace("\uffff", "") for text in texts if text[:1] == name[0])
+        assert chart.png()
