@@ -186,16 +186,25 @@ def cut(
     )
 
 
+def reference_days(cuts: Cuts, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of each window, and which earlier days (rows, days) serve as reference."""
+    count = np.maximum(cuts.count, _silent_slots(cuts, rules)[:, None])
+    enough = count[:, _REFERENCE:] >= rules.min_samples[:, None]
+    usable = cuts.free & enough.reshape(len(count), 2, -1).all(axis=1)
+    return count, usable & (usable.sum(axis=1, keepdims=True) >= estimate.MIN_REFERENCE)
+
+
+def _silent_slots(cuts: Cuts, rules: Rules) -> np.ndarray:
+    """Samples that a window has at least, where silence reads as zero."""
+    return np.where(rules.zero, cuts.count.max(axis=1, initial=0), 0)
+
+
 def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readings:
     """Levels and noise of every row, in batches of bounded memory."""
     size = len(cuts.first)
-    usual_slots = np.where(rules.zero, cuts.count.max(axis=1, initial=0), 0)
-    count = np.maximum(cuts.count, usual_slots[:, None])
-    enough = count[:, _REFERENCE:] >= rules.min_samples[:, None]
-    usable = cuts.free & enough.reshape(size, 2, -1).all(axis=1)
-    usable &= usable.sum(axis=1, keepdims=True) >= estimate.MIN_REFERENCE
+    count, usable = reference_days(cuts, rules)
     n_after = count[:, _AFTER]
-    judged = np.stack([np.maximum(cuts.n_before, usual_slots), n_after])
+    judged = np.stack([np.maximum(cuts.n_before, _silent_slots(cuts, rules)), n_after])
     ordinary = np.where(np.tile(usable, 2), count[:, _REFERENCE:], np.nan)
     n_usual = np.where(usable.any(axis=1), nan_median(ordinary), judged.max(axis=0))
     logarithmic = cuts.positive & (rules.kind == "gauge") & (rules.direction != "band")

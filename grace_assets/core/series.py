@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from grace_assets.core.calendar_windows import Granularity, Window, labelled
 from grace_assets.core.schemas import DATE
+from grace_assets.core.uncertainty import quantile, quantile_interval
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class MttrPoint:
 
     date: str
     mttr_seconds: float
+    count: int
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """Quantiles of `count` times to restore; an end of an interval is null where too few."""
+
+    date: str
+    p50_seconds: float
+    p50_interval: tuple[float | None, float | None]
+    p90_seconds: float
+    p90_interval: tuple[float | None, float | None]
     count: int
 
 
@@ -62,6 +75,28 @@ def mttr_trend(
     """Mean time to restore by date; dates without one are absent."""
     means = _means(daily, window, granularity, "mttr_seconds_sum", "mttr_count")
     return [MttrPoint(*point) for point in means]
+
+
+def restore_quantiles(
+    daily: pa.Table, window: Window, granularity: Granularity = "daily"
+) -> list[RestorePoint]:
+    """Median and 90 % quantile of the times to restore by date; dates without one are absent."""
+    times: dict[str, list[float]] = {}
+    rows = labelled(window.of(daily).select([DATE, "mttr_seconds_values"]), granularity)
+    for row in rows.to_pylist():
+        times.setdefault(row[DATE], []).extend(row["mttr_seconds_values"])
+    return [
+        RestorePoint(
+            day,
+            quantile(values, 0.5),
+            quantile_interval(values, 0.5),
+            quantile(values, 0.9),
+            quantile_interval(values, 0.9),
+            len(values),
+        )
+        for day, values in sorted(times.items())
+        if values
+    ]
 
 
 def effectiveness_trend(

@@ -12,7 +12,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from grace_assets.core import analytics, changes, loop_stats, series
+from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
 from grace_assets.lake.tables import Lake
 
@@ -92,6 +92,59 @@ class Analytics:
         span = window(period_days, end_date)
         return series.effectiveness_trend(self._daily(span, domain_id), span, granularity)
 
+    def restore_quantiles(
+        self,
+        period_days: int,
+        end_date: date,
+        domain_id: str | None = None,
+        granularity: Granularity = "daily",
+    ) -> list[series.RestorePoint]:
+        """Median and 90 % quantile of the time to restore by date, of one domain or all."""
+        span = window(period_days, end_date)
+        return series.restore_quantiles(self._daily(span, domain_id), span, granularity)
+
+    def verdicts_by_date(
+        self,
+        period_days: int,
+        end_date: date,
+        domain_id: str | None = None,
+        granularity: Granularity = "daily",
+    ) -> dict[str, dict[str, int]]:
+        """Date → verdict → missions, of one domain or all."""
+        span = window(period_days, end_date)
+        return window_figures.verdicts_by_date(self._daily(span, domain_id), span, granularity)
+
+    def hold_rates(
+        self, period_days: int, end_date: date, domain_id: str | None = None
+    ) -> list[window_figures.HoldRate]:
+        """Per kind of mission, of one domain or all."""
+        span = window(period_days, end_date)
+        return window_figures.hold_rates(self._of("hold_daily", span, domain_id), span)
+
+    def improvements(
+        self, period_days: int, end_date: date, domain_id: str | None = None
+    ) -> list[window_figures.Improvement]:
+        """Per metric, of one domain or all."""
+        span = window(period_days, end_date)
+        return window_figures.improvements(self._of("kpi_daily", span, domain_id), span)
+
+    def domains(self) -> list[str]:
+        """All that any day has a mission of, by name."""
+        rows = self._rows("domain_daily", self._lake.days("domain_daily"))
+        return sorted(pc.unique(rows["domain_id"]).to_pylist())
+
+    def day_of_mission(self, mission_id: str) -> str | None:
+        """The day of a mission; null where no day has it."""
+        rows = self._all("mission_outcomes", ("mission_id",))
+        place = pc.index(rows["mission_id"], mission_id).as_py()
+        return None if place < 0 else rows["date"][place].as_py()
+
+    def rows(
+        self, table: str, span: Window, columns: tuple[str, ...], domain_id: str | None = None
+    ) -> pa.Table:
+        """Rows of a table as they are, of one domain or all."""
+        return analytics.of_domain(self._within(table, span, columns), domain_id)
+
     def compare(
         self, period_days: int, end_date: date, domain_id: str | None = None
     ) -> changes.Changes:
@@ -120,8 +173,11 @@ class Analytics:
         return _normal(domain_id)
 
     def _daily(self, span: Window, domain_id: str | None) -> pa.Table:
+        return self._of("domain_daily", span, domain_id)
+
+    def _of(self, table: str, span: Window, domain_id: str | None) -> pa.Table:
         name = None if domain_id is None else self._known(domain_id)
-        return analytics.of_domain(self._within("domain_daily", span), name)
+        return analytics.of_domain(self._within(table, span), name)
 
     def _trend_rows(self, span: Window) -> tuple[pa.Table, pa.Table, pa.Table, dict[str, int]]:
         return (

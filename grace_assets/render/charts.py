@@ -10,14 +10,18 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from grace_assets.core.brief_trend import TrendLine
+from grace_assets.render.plot import COLOURS, svg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 260, 56
 """Of a sparkline, in CSS pixels; drawn at twice that for sharp screens."""
-LINE, LAST = "#2e90fa", "#dc6803"
+LINE, LAST = COLOURS["spark"], COLOURS["last"]
 """At least 3 : 1 on white and on the dark sheet alike."""
 
 
@@ -26,22 +30,39 @@ def sparklines(lines: Sequence[TrendLine]) -> dict[str, bytes]:
     return {line.kind: _sparkline(line) for line in lines}
 
 
+def inline_sparklines(lines: Sequence[TrendLine]) -> dict[str, Markup]:
+    """The same as inline SVG, for pages."""
+    return {
+        line.kind: svg_of(
+            lambda line=line: _figure(line),
+            f"spark-{line.kind}",
+            f"{line.fact.label}, {line.first} to {line.last}: {line.fact.text}",
+        )
+        for line in lines
+    }
+
+
 def _sparkline(line: TrendLine) -> bytes:
-    # Not pyplot: it keeps every figure and a backend in the process.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    # Without metadata and time: the same day gives the same bytes.
+    FigureCanvasAgg(_figure(line)).print_png(
+        file, metadata={"Software": None}, pil_kwargs={"optimize": True}
+    )
+    return file.getvalue()
+
+
+def _figure(line: TrendLine) -> Figure:
+    # Not pyplot: it keeps every figure and a backend in the process.
     from matplotlib.figure import Figure
 
-    size = (WIDTH / 96, HEIGHT / 96)
-    figure = Figure(figsize=size, dpi=192, facecolor="none")
-    canvas = FigureCanvasAgg(figure)
+    figure = Figure(figsize=(WIDTH / 96, HEIGHT / 96), dpi=192, facecolor="none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     (_bars if line.kind == "missions" else _dots)(axes, line.values)
     axes.set_xlim(-0.8, len(line.values) - 0.2)
-    file = io.BytesIO()
-    # Without metadata and time: the same day gives the same bytes.
-    canvas.print_png(file, metadata={"Software": None}, pil_kwargs={"optimize": True})
-    return file.getvalue()
+    return figure
 
 
 def _bars(axes: Axes, values: Sequence[float | None]) -> None:

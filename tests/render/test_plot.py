@@ -1,0 +1,104 @@
+"""Charts: one drawing for light and dark, with words and numbers beside it."""
+
+import re
+from importlib import resources
+from xml.etree import ElementTree
+
+import pytest
+
+from grace_assets.core.series import EffectivenessPoint, MissionCount, RestorePoint
+from grace_assets.core.window_figures import HoldRate, Improvement
+from grace_assets.render import plots
+from grace_assets.render.plot import COLOURS, WIDTH
+
+DATES = ["2026-03-01", "2026-03-02", "2026-03-03"]
+SHEET = (
+    resources.files("grace_assets.dashboard").joinpath("static/dashboard.css").read_text("utf-8")
+)
+
+
+def counts(domains: int = 2) -> dict:
+    return {f"domain {n}": [MissionCount("2026-03-01", n + 1)] for n in range(domains)}
+
+
+CHARTS = {
+    "missions": lambda: plots.missions_by_domain(counts(), DATES, "day"),
+    "verdicts": lambda: plots.verdict_mix({DATES[0]: {"effective": 3, "worse": 1}}, DATES, "day"),
+    "mttr": lambda: plots.time_to_restore(
+        [
+            RestorePoint(DATES[0], 600, (300, 900), 1200, (900, None), 20),
+            RestorePoint(DATES[2], 600, (None, None), 1200, (None, None), 2),
+        ],
+        DATES,
+        "day",
+    ),
+    "effectiveness": lambda: plots.effectiveness(
+        [EffectivenessPoint(DATES[1], 0.5, 4)], DATES, "day"
+    ),
+    "holds": lambda: plots.hold_rates([HoldRate("failover", "a day", 3, 1, 0.75, (0.3, 0.95))]),
+    "improvements": lambda: plots.improvements(
+        [Improvement("latency_ms", 50.0, 4, 4, 0), Improvement("cpu", -3.0, 2, 0, 2)]
+    ),
+}
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_a_chart_has_words_numbers_and_no_colour_or_style_of_its_own(make):
+    chart = make()
+    svg = chart.svg()
+    assert f'aria-label="{chart.alt}"' in svg
+    assert "<text" in svg
+    assert set(re.findall(r'\b(?:fill|stroke)="([^"]*)"', svg)) <= {"none"}
+    assert not re.search(r"style|metadata|xlink|<!--", svg)
+    assert chart.rows
+    assert all(len(row) == len(chart.headers) for row in chart.rows)
+
+
+@pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
+def test_the_same_numbers_are_the_same_bytes(make):
+    assert make().svg() == make().svg()
+    assert make().png() == make().png()
+
+
+def test_a_mail_gets_the_same_drawing_as_a_picture():
+    png = CHARTS["missions"]().png()
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20]) == 2 * WIDTH
+
+
+def test_every_role_has_a_colour_on_light_and_dark_screens():
+    light, _, dark = SHEET.partition("prefers-color-scheme: dark")
+    assert len(set(COLOURS.values())) == len(COLOURS)
+    for role, colour in COLOURS.items():
+        assert f"--c-{role}: {colour};" in light
+        assert f"fill: var(--c-{role})" in SHEET
+        assert f"stroke: var(--c-{role})" in SHEET
+        assert f"--c-{role}: #" in dark
+
+
+def test_many_domains_are_put_together_without_losing_a_mission():
+    chart = plots.missions_by_domain(counts(9), DATES, "day")
+    assert chart.headers[-1] == "4 other domains"
+    assert sum(int(cell) for cell in chart.rows[0][1:]) == sum(range(1, 10))
+
+
+def test_what_is_not_known_is_no_chart_and_no_number():
+    assert plots.missions_by_domain({}, DATES, "day") is None
+    assert plots.verdict_mix({}, DATES, "day") is None
+    assert plots.time_to_restore([], DATES, "day") is None
+    assert plots.effectiveness([], DATES, "day") is None
+    assert plots.hold_rates([]) is None
+    assert plots.improvements([Improvement("x", None, 0, 0, 0)]) is None
+    assert CHARTS["mttr"]().rows[1][2] == "too few"
+    assert CHARTS["mttr"]().rows[0][4] == "15 min to not known"
+
+
+@pytest.mark.parametrize("name", ["$x^{", "$$", "<b>&", "監視 🔧", "عربي", "a\uffffb", "W" * 200])
+def test_names_of_any_script_are_drawn_as_they_are(name):
+    held = plots.hold_rates([HoldRate(name, "a day", 3, 1, 0.75, (0.3, 0.95))])
+    moved = plots.improvements([Improvement(name, 50.0, 4, 4, 0)])
+    for chart in (held, moved):
+        drawn = ElementTree.fromstring(chart.svg())
+        texts = ["".join(text.itertext()) for text in drawn.iter("text")]
+        assert any(text[:20] in name.replace("\uffff", "") for text in texts if text[:1] == name[0])
+        assert chart.png()
