@@ -325,11 +325,14 @@ def demo(days: int, seed: int) -> None:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=3000, show_default=True)
-def dev(host: str, port: int) -> None:
-    """Start the Dagster UI and its daemon on the data directory's instance."""
+@click.option("--dashboard-port", default=8000, show_default=True)
+def dev(host: str, port: int, dashboard_port: int) -> None:
+    """Start the Dagster UI and its daemon on the data directory's instance, and the dashboard."""
     from grace_assets.instance import use_home
+    from grace_assets.serving import serve_beside
 
-    home = use_home(settings_or_exit())
+    settings = settings_or_exit()
+    home = use_home(settings)
     click.echo(f"Instance {home}; UI at http://{host}:{port}")
     beside = Path(sys.executable).with_name("dagster")
     dagster = str(beside) if beside.exists() else shutil.which("dagster")
@@ -338,21 +341,25 @@ def dev(host: str, port: int) -> None:
     # The module by name, so that it works outside a checkout; the location is called the same.
     where = ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else []
     where = where or ["-m", "grace_assets.definitions"]
-    os.execv(dagster, [dagster, "dev", *where, "-h", host, "-p", str(port)])
+    command = [dagster, "dev", *where, "-h", host, "-p", str(port)]
+    click.echo(f"Dashboard at http://127.0.0.1:{dashboard_port}")
+    try:
+        sys.exit(serve_beside(settings, command, dashboard_port))
+    except OSError as error:
+        raise click.ClickException(
+            f"port {dashboard_port} is taken: --dashboard-port has another"
+        ) from error
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 def serve(host: str, port: int) -> None:
-    """Take missions over HTTP: events, CloudEvents, Alertmanager's webhook."""
-    import uvicorn
+    """The dashboard, and missions over HTTP: events, CloudEvents, Alertmanager's webhook."""
+    from grace_assets.api.app import may_bind
+    from grace_assets.serving import server
 
-    from grace_assets.api.app import LOOPBACK_HOSTS, build_app, may_bind
-
-    store, token = open_store(), os.environ.get("GRACE_API_TOKEN") or None
+    token = os.environ.get("GRACE_API_TOKEN") or None
     if not may_bind(host, token):
         raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
-    hosts = LOOPBACK_HOSTS if may_bind(host, None) else ("*",)
-    app = build_app(store.landing, store.zone, token, hosts)
-    uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200)
+    server(settings_or_exit(), host, port, token).run()

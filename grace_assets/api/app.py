@@ -25,7 +25,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from grace_assets.api.strict_json import NotAllowed, NotJson, broken_rule, split
 from grace_assets.core.events import day_of
@@ -77,8 +77,9 @@ def build_app(
     token: str | None,
     hosts: Sequence[str] = ("*",),
     domain_labels: Sequence[str] = alertmanager.DOMAIN_LABELS,
+    extra_routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
-    """The application.
+    """The application, with `extra_routes` after its own.
 
     `hosts` are the Host headers answered, against rebinding of names; the first of
     `domain_labels` that an alert has names its domain.
@@ -89,6 +90,7 @@ def build_app(
         Route(FIGURES_PATH, _figures),
         Route("/api/missions/events", api.events, methods=["POST"]),
         Route("/api/missions/alertmanager", api.alertmanager, methods=["POST"]),
+        *extra_routes,
     ]
     return Starlette(
         routes=routes,

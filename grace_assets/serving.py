@@ -1,0 +1,106 @@
+"""What `grace serve` and `grace dev` serve: missions in, and the dashboard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from grace_assets.instance import use_home
+from grace_assets.resources import StoreResource
+from grace_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+LOOPBACK = "127.0.0.1"
+STOP_SECONDS = 20
+"""What Dagster's daemon may take to end."""
+
+
+def application(settings: Settings, host: str, token: str | None) -> Starlette:
+    """The application as bound to `host`; pages read the tables as they are at the moment."""
+    from grace_assets.api.app import LOOPBACK_HOSTS, build_app, may_bind
+    from grace_assets.dashboard.routes import routes
+
+    store = StoreResource.from_settings(settings)
+    pages = routes(
+        store.lake(),
+        store.samples(),
+        store.catalogue(),
+        store.today,
+        store.zone,
+        settings.dagster_url,
+        failed=lambda: failed_days(settings),
+        run_of=lambda day: run_of_day(settings, day),
+    )
+    hosts = LOOPBACK_HOSTS if may_bind(host, None) else ("*",)
+    return build_app(store.landing, store.zone, token, hosts, extra_routes=pages)
+
+
+def failed_days(settings: Settings) -> dict[str, list[str]]:
+    """Table → days whose latest run failed, as Dagster's instance has it."""
+    import dagster as dg
+
+    from grace_assets.checks import failed_partitions
+
+    use_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        return failed_partitions(instance)
+
+
+def run_of_day(settings: Settings, day: str) -> str | None:
+    """The run that made a day's outcomes last; null where this instance does not know it."""
+    import dagster as dg
+
+    use_home(settings)
+    wanted = dg.AssetRecordsFilter(dg.AssetKey("mission_outcomes"), asset_partitions=[day])
+    with dg.DagsterInstance.get() as instance:
+        records = instance.fetch_materializations(wanted, limit=1).records
+    return records[0].run_id if records else None
+
+
+def server(settings: Settings, host: str, port: int, token: str | None) -> uvicorn.Server:
+    import uvicorn
+
+    app = application(settings, host, token)
+    return uvicorn.Server(
+        uvicorn.Config(app, host=host, port=port, server_header=False, limit_concurrency=200)
+    )
+
+
+def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
+    """Run `command` with the application beside it on loopback, until either ends.
+
+    Returns the exit code of `command`. Raises `OSError` where the port is taken.
+    """
+    with socket.create_server((LOOPBACK, port)) as listener:
+        serving = server(settings, LOOPBACK, port, os.environ.get("GRACE_API_TOKEN") or None)
+        serving.config.log_level = "warning"
+        serving.config.configure_logging()
+        # A script's background job ignores SIGINT, and Dagster would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        beside = subprocess.Popen(command)
+
+        def watch() -> None:
+            beside.wait()
+            serving.should_exit = True
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            serving.run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if beside.poll() is None:
+                beside.terminate()
+            try:
+                beside.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                beside.kill()
+    return beside.wait()
