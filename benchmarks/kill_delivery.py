@@ -23,9 +23,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default as modern
@@ -65,9 +65,12 @@ class Point:
     on_unknown: str
     call: str
     number: int
+    then: tuple[str, int] | None = None
+    """Where the delivery that makes up for it is killed as well."""
 
     def __str__(self) -> str:
-        return f"{self.channel}, {self.on_unknown}, {self.call} {self.number}"
+        then = f", then {self.then[0]} {self.then[1]}" if self.then else ""
+        return f"{self.channel}, {self.on_unknown}, {self.call} {self.number}{then}"
 
 
 @dataclass
@@ -228,15 +231,15 @@ def points_of(
 
 
 def kill_at(point: Point, servers: Servers, work: Deliverer, folder: Path, tally: Tally) -> None:
-    """One point: kill, deliver again, look. A run that made fewer calls this time is none."""
+    """Kill, deliver again, look. A run that made fewer calls this time is no kill point."""
     servers.forget()
     post = Post(folder, point.channel, servers.env(point.channel, point.on_unknown))
-    inject = f"inject={point.call}:signal=KILL:when={point.number}"
-    killed = work.run(post, ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject])
-    if not killed:
-        return
+    for call, number in filter(None, ((point.call, point.number), point.then)):
+        inject = f"inject={call}:signal=KILL:when={number}"
+        if not work.run(post, ["-o", "/dev/null", "-e", f"trace={call}", "-e", inject]):
+            return
+        servers.settle()
     tally.points += 1
-    servers.settle()
     started = time.monotonic()
     post(after=LATER[0])
     tally.slowest = max(tally.slowest, time.monotonic() - started)
@@ -249,7 +252,7 @@ def kill_at(point: Point, servers: Servers, work: Deliverer, folder: Path, tally
     for destination, state in states.items():
         marked = ["possible repeat" in s for s in servers.subjects(point.channel, destination)]
         tally.held += state == "unknown"
-        if not _in_order(state, point.on_unknown, len(marked)):
+        if not _in_order(state, point, len(marked)):
             tally.lost.append(f"{point}: {destination} is {state} and has {len(marked)}")
         if len(marked) > 1 and (point.on_unknown == HOLD or marked != [False, True]):
             tally.unflagged.append(f"{point}: {destination} has {marked}")
@@ -257,18 +260,36 @@ def kill_at(point: Point, servers: Servers, work: Deliverer, folder: Path, tally
             tally.flagged += len(marked) == 2
 
 
-def _in_order(state: str, on_unknown: str, messages: int) -> bool:
-    """Whether a state is one that may be left, and what it says is true."""
-    if on_unknown == HOLD and state == "unknown":
-        return messages <= 1
+def _in_order(state: str, point: Point, messages: int) -> bool:
+    """Whether a state is one that may be left, and what it says is true.
+
+    What may have arrived is left to a person on hold, and after a repeat that was cut off too.
+    """
+    if state == "unknown" and (point.on_unknown == HOLD or point.then):
+        return True
     return state == "sent" and messages >= 1
 
 
+def pairs_of(points: Sequence[Point], number: int) -> list[Point]:
+    """So many points with a second kill in what makes up for the first, always the same."""
+    pick = random.Random(2)
+    firsts = pick.choices(points, k=number)
+    same = {way: [p for p in points if (p.channel, p.on_unknown) == way] for way in WAYS}
+    seconds = [pick.choice(same[p.channel, p.on_unknown]) for p in firsts]
+    return [
+        replace(first, then=(second.call, second.number))
+        for first, second in zip(firsts, seconds, strict=True)
+    ]
+
+
 def sweep(
-    points: int | None = None, seconds: float = SECONDS, calls: Collection[str] = ()
+    points: int | None = None,
+    seconds: float = SECONDS,
+    calls: Collection[str] = (),
+    pairs: int = 0,
 ) -> Tally:
-    """At most so many points, spread over all (or over those of the `calls` named); what
-    `seconds` leave no time for is counted."""
+    """At most so many points, spread over all (or over those of the `calls` named), and `pairs`
+    of kills on top; what `seconds` leave no time for is counted."""
     tally = Tally()
     with (
         TemporaryDirectory(prefix="grace-kill-") as home,
@@ -285,6 +306,7 @@ def sweep(
         # In any order, but always the same one: what time cuts off is spread over all.
         random.Random(1).shuffle(every)
         chosen = [point for point in every if not calls or point.call in calls][:points]
+        chosen += pairs_of(every, pairs)
         end = time.monotonic() + seconds
         for number, point in enumerate(chosen):
             if time.monotonic() > end:
@@ -298,13 +320,14 @@ def sweep(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--points", type=int, help="at most so many, spread over all")
+    parser.add_argument("--pairs", type=int, default=0, help="and so many with a second kill")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="end after so long")
     parser.add_argument("--json", action="store_true", help="all figures")
     options = parser.parse_args()
     if shutil.which("strace") is None:
         print("strace is not installed: run scripts/install-test-servers", file=sys.stderr)
         return 2
-    tally = sweep(options.points, options.seconds)
+    tally = sweep(options.points, options.seconds, pairs=options.pairs)
     for problem in (*tally.lost, *tally.unflagged):
         print(problem, file=sys.stderr)
     if tally.unreached:
