@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -105,11 +105,15 @@ def time_to_restore(
         f"{wording.duration(max(p50))} and is last {wording.duration(p50[-1])}; the 90 % quantile "
         f"from {wording.duration(min(p90))} to {wording.duration(max(p90))}, last "
         f"{wording.duration(p90[-1])}.",
-        (
-            Entry("one", "line", "p50, the median"),
-            Entry("two", "dash", "p90"),
-            Entry("band", "box", "95 % interval of p50"),
-            Entry("band-two", "box", "of p90, from 36 missions on"),
+        tuple(
+            entry
+            for entry, shown in (
+                (Entry("one", "line", "p50, the median"), True),
+                (Entry("band", "box", "its 95 % interval"), _known(p.p50_interval for p in points)),
+                (Entry("two", "dash", "p90"), True),
+                (Entry("band-two", "box", "its interval"), _known(p.p90_interval for p in points)),
+            )
+            if shown
         ),
         (period.capitalize(), "p50", "95 % interval", "p90", "95 % interval", "Missions"),
         tuple(
@@ -212,11 +216,11 @@ def improvements(found: Sequence[Improvement]) -> Chart | None:
         _across(axes, [wording.spoken(one.metric) for one in reversed(shown)])
         axes.set_xlabel("mean improvement, %")
 
-    told = [f"{wording.spoken(o.metric)} {_signed(o.improvement_percent)}" for o in shown]
+    told = "; ".join(f"{wording.spoken(o.metric)} {_signed(o.improvement_percent)}" for o in shown)
     return Chart(
         "improvements",
         "Metrics after missions",
-        f"Bars of the mean improvement: {'; '.join(told)}.",
+        f"Bars of the mean improvement: {told}.",
         (Entry("good", "box", "better"), Entry("bad", "box", "worse")),
         ("Metric", "Mean improvement", "Missions", "Better after", "Worse after"),
         tuple(
@@ -281,6 +285,10 @@ def _across(axes: Axes, names: Sequence[str]) -> None:
 
 def _minutes(seconds: float | None) -> float:
     return nan if seconds is None else seconds / 60
+
+
+def _known(intervals: Iterable[tuple[float | None, float | None]]) -> bool:
+    return any(None not in interval for interval in intervals)
 
 
 def _between(interval: tuple[float | None, float | None]) -> str:
