@@ -8,7 +8,7 @@ import pytest
 
 from grace_assets.core.series import EffectivenessPoint, MissionCount, RestorePoint
 from grace_assets.core.window_figures import HoldRate, Improvement
-from grace_assets.render import plots
+from grace_assets.render import plot_rows, plots
 from grace_assets.render.plot import COLOURS, SERIES, WIDTH
 
 DATES = ["2026-03-01", "2026-03-02", "2026-03-03"]
@@ -36,8 +36,8 @@ CHARTS = {
     "effectiveness": lambda: plots.effectiveness(
         [EffectivenessPoint(DATES[1], 0.5, 4)], DATES, "day"
     ),
-    "holds": lambda: plots.hold_rates([HoldRate("failover", "a day", 3, 1, 0.75, (0.3, 0.95))]),
-    "improvements": lambda: plots.improvements(
+    "holds": lambda: plot_rows.hold_rates([HoldRate("failover", "a day", 3, 1, 0.75, (0.3, 0.95))]),
+    "improvements": lambda: plot_rows.improvements(
         [Improvement("latency_ms", 50.0, 4, 4, 0), Improvement("cpu", -3.0, 2, 0, 2)]
     ),
 }
@@ -104,16 +104,16 @@ def test_what_is_not_known_is_no_chart_and_no_number():
     assert plots.verdict_mix({}, DATES, "day") is None
     assert plots.time_to_restore([], DATES, "day") is None
     assert plots.effectiveness([], DATES, "day") is None
-    assert plots.hold_rates([]) is None
-    assert plots.improvements([Improvement("x", None, 0, 0, 0)]) is None
+    assert plot_rows.hold_rates([]) is None
+    assert plot_rows.improvements([Improvement("x", None, 0, 0, 0)]) is None
     assert CHARTS["mttr"]().rows[1][2] == "too few"
     assert CHARTS["mttr"]().rows[0][4] == "15 min to not known"
 
 
 @pytest.mark.parametrize("name", ["$x^{", "$$", "<b>&", "監視 🔧", "عربي", "a\uffffb", "W" * 200])
 def test_names_of_any_script_are_drawn_as_they_are(name):
-    held = plots.hold_rates([HoldRate(name, "a day", 3, 1, 0.75, (0.3, 0.95))])
-    moved = plots.improvements([Improvement(name, 50.0, 4, 4, 0)])
+    held = plot_rows.hold_rates([HoldRate(name, "a day", 3, 1, 0.75, (0.3, 0.95))])
+    moved = plot_rows.improvements([Improvement(name, 50.0, 4, 4, 0)])
     for chart in (held, moved):
         drawn = ElementTree.fromstring(chart.svg())
         texts = ["".join(text.itertext()) for text in drawn.iter("text")]
