@@ -15,7 +15,7 @@ from grace_assets.core.uncertainty import MIN_TRIALS
 from grace_assets.core.window_figures import HoldRate, all_holds
 from grace_assets.dashboard.choice import Choice
 from grace_assets.lake.analytics import Analytics
-from grace_assets.render import plots
+from grace_assets.render import plot_rows, plots
 from grace_assets.render.plot import Chart
 
 SHOWN = 12
@@ -73,8 +73,8 @@ def charts(analytics: Analytics, choice: Choice, holds: list[HoldRate]) -> Itera
         plots.time_to_restore(analytics.restore_quantiles(*of_one), dates, period),
         plots.effectiveness(analytics.effectiveness_trend(*of_one), dates, period),
         plots.verdict_mix(analytics.verdicts_by_date(*of_one), dates, period),
-        plots.hold_rates(holds),
-        plots.improvements(analytics.improvements(days, last, domain_id)),
+        plot_rows.hold_rates(holds),
+        plot_rows.improvements(analytics.improvements(days, last, domain_id)),
     )
     return (chart for chart in drawn if chart is not None)
 

@@ -61,8 +61,10 @@ def routes(
 ) -> list[BaseRoute]:
     """The pages under `/`, and their style sheet and script under `/static`.
 
-    `dagster_url` is where Dagster's UI is seen; without it no page links there. Without `ask`
-    there is neither a box for questions nor a page for answers.
+    `dagster_url` is where Dagster's UI is seen; without it no page links there. `failed` and
+    `run_of` are asked for every page that shows what they know, and must not raise. Without
+    `ask` there is neither a box for questions nor a page for answers; of what it answers,
+    `answer` is shown large and the rest as a list below.
     """
     pages = Pages(lake, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
     # Plain functions: Starlette runs them in threads, as they read files and draw.

@@ -1,15 +1,14 @@
-"""The charts of a window of dates: missions, verdicts, time to restore, effectiveness and more."""
+"""The charts of a window by date: missions, verdicts, time to restore, effectiveness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import nan
 from typing import TYPE_CHECKING
 
 from grace_assets.core import wording
 from grace_assets.core.series import EffectivenessPoint, MissionCount, RestorePoint
-from grace_assets.core.window_figures import HoldRate, Improvement
-from grace_assets.render.plot import COLOURS, SERIES, Chart, Entry, drawable
+from grace_assets.render.plot import COLOURS, SERIES, Chart, Entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,11 +104,15 @@ def time_to_restore(
         f"{wording.duration(max(p50))} and is last {wording.duration(p50[-1])}; the 90 % quantile "
         f"from {wording.duration(min(p90))} to {wording.duration(max(p90))}, last "
         f"{wording.duration(p90[-1])}.",
-        (
-            Entry("one", "line", "p50, the median"),
-            Entry("two", "dash", "p90"),
-            Entry("band", "box", "95 % interval of p50"),
-            Entry("band-two", "box", "of p90, from 36 missions on"),
+        tuple(
+            entry
+            for entry, shown in (
+                (Entry("one", "line", "p50, the median"), True),
+                (Entry("band", "box", "its 95 % interval"), _known(p.p50_interval for p in points)),
+                (Entry("two", "dash", "p90"), True),
+                (Entry("band-two", "box", "its interval"), _known(p.p90_interval for p in points)),
+            )
+            if shown
         ),
         (period.capitalize(), "p50", "95 % interval", "p90", "95 % interval", "Missions"),
         tuple(
@@ -154,85 +157,6 @@ def effectiveness(
     )
 
 
-def hold_rates(rates: Sequence[HoldRate]) -> Chart | None:
-    """A dot and its interval for each kind of repair, after a day and after a week."""
-    shown = [rate for rate in rates if rate.rate is not None][:10]
-    if not shown:
-        return None
-
-    kinds = list(dict.fromkeys(rate.mission_type for rate in shown))[::-1]
-
-    def draw(axes: Axes) -> None:
-        for rate in shown:
-            first = rate.after == "a day"
-            place = kinds.index(rate.mission_type) + (0.16 if first else -0.16)
-            colour = COLOURS["one" if first else "two"]
-            low, high = (100 * end for end in rate.interval)
-            axes.plot([low, high], [place, place], color=colour, linewidth=2)
-            axes.plot([100 * rate.rate], [place], "o" if first else "s", color=colour, ms=7)
-        _across(axes, [_kind(kind) for kind in kinds])
-        axes.set_xlim(-3, 103)
-        axes.set_xlabel("% still healthy")
-
-    told = [
-        f"{_kind(r.mission_type)} after {r.after} {r.held} of {r.held + r.relapsed}" for r in shown
-    ]
-    return Chart(
-        "holds",
-        "Recoveries that held",
-        f"Dots with intervals: {'; '.join(told)}.",
-        (Entry("one", "dot", "after a day"), Entry("two", "box", "after a week")),
-        ("Kind", "After", "Still healthy", "Looked at", "Rate", "95 % interval"),
-        tuple(
-            (
-                _kind(r.mission_type),
-                r.after,
-                f"{r.held:,}",
-                f"{r.held + r.relapsed:,}",
-                f"{100 * r.rate:.0f} %",
-                f"{100 * r.interval[0]:.0f}–{100 * r.interval[1]:.0f} %",
-            )
-            for r in shown
-        ),
-        draw,
-    )
-
-
-def improvements(found: Sequence[Improvement]) -> Chart | None:
-    """A bar for each metric: how far missions moved it, to the right is better."""
-    shown = [one for one in found if one.improvement_percent is not None][:12]
-    if not shown:
-        return None
-
-    def draw(axes: Axes) -> None:
-        values = [one.improvement_percent for one in reversed(shown)]
-        colours = [COLOURS["good" if value >= 0 else "bad"] for value in values]
-        axes.barh(range(len(shown)), values, color=colours, height=0.6)
-        axes.axvline(0, color=COLOURS["ink"], linewidth=1)
-        _across(axes, [wording.spoken(one.metric) for one in reversed(shown)])
-        axes.set_xlabel("mean improvement, %")
-
-    told = [f"{wording.spoken(o.metric)} {_signed(o.improvement_percent)}" for o in shown]
-    return Chart(
-        "improvements",
-        "Metrics after missions",
-        f"Bars of the mean improvement: {'; '.join(told)}.",
-        (Entry("good", "box", "better"), Entry("bad", "box", "worse")),
-        ("Metric", "Mean improvement", "Missions", "Better after", "Worse after"),
-        tuple(
-            (
-                wording.spoken(o.metric),
-                _signed(o.improvement_percent),
-                f"{o.count:,}",
-                f"{o.improved:,}",
-                f"{o.worsened:,}",
-            )
-            for o in shown
-        ),
-        draw,
-    )
-
-
 def _stacked(
     key: str,
     title: str,
@@ -269,18 +193,12 @@ def _dates(axes: Axes, dates: Sequence[str]) -> None:
     axes.set_xlim(-0.6, len(dates) - 0.4)
 
 
-def _across(axes: Axes, names: Sequence[str]) -> None:
-    # Event text: a dollar sign begins no formula.
-    axes.set_yticks(
-        range(len(names)), [drawable(wording.clean(n, 26)) for n in names], parse_math=False
-    )
-    axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color=COLOURS["grid"], linewidth=0.8)
-
-
 def _minutes(seconds: float | None) -> float:
     return nan if seconds is None else seconds / 60
+
+
+def _known(intervals: Iterable[tuple[float | None, float | None]]) -> bool:
+    return any(None not in interval for interval in intervals)
 
 
 def _between(interval: tuple[float | None, float | None]) -> str:
@@ -289,11 +207,3 @@ def _between(interval: tuple[float | None, float | None]) -> str:
         return "too few"
     ends = [wording.duration(end) if end is not None else "not known" for end in interval]
     return " to ".join(ends)
-
-
-def _kind(mission_type: str) -> str:
-    return wording.clean(mission_type.replace("_", " "), 30)
-
-
-def _signed(value: float) -> str:
-    return f"{'better' if value >= 0 else 'worse'} by {wording.percent(value)}"
