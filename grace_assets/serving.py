@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from grace_assets.instance import use_home
@@ -83,8 +84,10 @@ def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
         serving = server(settings, LOOPBACK, port, os.environ.get("GRACE_API_TOKEN") or None)
         serving.config.log_level = "warning"
         serving.config.configure_logging()
-        # A script's background job ignores SIGINT, and Dagster would inherit that.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A script's background job ignores SIGINT, and Dagster would inherit that; the server
+        # passes on each signal that ended it, and Dagster is to end before we do.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
         beside = subprocess.Popen(command)
 
         def watch() -> None:
@@ -93,9 +96,8 @@ def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
 
         threading.Thread(target=watch, daemon=True).start()
         try:
-            serving.run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass
+            with suppress(KeyboardInterrupt):
+                serving.run(sockets=[listener])
         finally:
             if beside.poll() is None:
                 beside.terminate()

@@ -1,0 +1,68 @@
+"""`make dev` is one thing to start and one to stop: Dagster, and the dashboard beside it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+GRACE = str(Path(sys.executable).with_name("grace"))
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def answers(url: str, seconds: float = 60) -> httpx.Response:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return httpx.get(url, trust_env=False, timeout=30)
+        except httpx.TransportError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_dagster_and_the_dashboard_start_and_end_together(tmp_path, ending):
+    ui, dashboard = free_ports(2)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GRACE_DATA_DIR": str(tmp_path / "d")}
+    command = [GRACE, "dev", "--port", str(ui), "--dashboard-port", str(dashboard)]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        page = answers(f"http://127.0.0.1:{dashboard}/")
+        assert page.status_code == 200
+        assert "Data freshness" in page.text
+        assert answers(f"http://127.0.0.1:{ui}/server_info").status_code == 200
+        process.send_signal(ending)
+        assert process.wait(30) is not None
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{ui}/server_info", trust_env=False)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        env = {"PATH": os.environ["PATH"], "GRACE_DATA_DIR": str(tmp_path / "d")}
+        command = [GRACE, "dev", "--port", port, "--dashboard-port", port]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert f"port {port} is taken" in done.stderr
