@@ -91,6 +91,8 @@ def time_to_restore(
             low, high = ([_minutes(b[side]) for b in bounds] for side in (0, 1))
             places = range(len(dates))
             axes.fill_between(places, low, high, color=COLOURS[band], alpha=0.55, linewidth=0)
+            # A date between others without an interval has no band, but a bar.
+            axes.vlines(places, low, high, color=COLOURS[band], linewidth=3)
             axes.plot(places, middle, style, color=COLOURS[colour], linewidth=2, marker="o", ms=3)
         axes.set_ylim(bottom=0)
         _dates(axes, dates)
