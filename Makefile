@@ -26,7 +26,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 demo: install  ## 90 days of sample missions through the whole loop, and the last brief
 	$(BIN)/grace demo
 
-dev: install  ## The Dagster UI with its daemon, on http://127.0.0.1:3000
+dev: install  ## The Dagster UI on http://127.0.0.1:3000, and the dashboard on port 8000
 	$(BIN)/grace dev
 
 test: $(VENV)/installed-dev  ## Run the tests, or some: make test TESTS=tests/core

@@ -119,7 +119,7 @@ def show(store: StoreResource, day: date) -> None:
     row = store.lake().read("status_briefs", [day.isoformat()]).to_pylist()[0]
     click.echo("\n" + text.render(Brief.from_json(row["content"])))
     click.echo(
-        "\nLook around:  make dev   then http://127.0.0.1:3000 (assets, partitions, runs)\n"
+        "\nLook around:  make dev   then http://127.0.0.1:3000 (Dagster) and :8000 (dashboard)\n"
         f"Read a brief: .venv/bin/grace brief --date {day} --format markdown\n"
         f"The tables:   {store.root}/tables/<table>/date=YYYY-MM-DD/*.parquet"
     )
