@@ -80,7 +80,11 @@ def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
 
     Returns the exit code of `command`. Raises `OSError` where the port is taken.
     """
+    import dagster as dg
+
     with socket.create_server((LOOPBACK, port)) as listener:
+        # Its databases are made by one process: two at once would trip over each other.
+        dg.DagsterInstance.get().dispose()
         serving = server(settings, LOOPBACK, port, os.environ.get("GRACE_API_TOKEN") or None)
         serving.config.log_level = "warning"
         serving.config.configure_logging()

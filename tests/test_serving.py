@@ -22,7 +22,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def answers(url: str, seconds: float = 60) -> httpx.Response:
+def answers(url: str, seconds: float = 90) -> httpx.Response:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -54,6 +54,7 @@ def test_dagster_and_the_dashboard_start_and_end_together(tmp_path, ending):
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):
