@@ -345,14 +345,33 @@ def dev(host: str, port: int) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 def serve(host: str, port: int) -> None:
-    """Take missions over HTTP: events, CloudEvents, Alertmanager's webhook."""
+    """Serve the HTTP API: missions in, analytics and briefs out."""
     import uvicorn
 
-    from grace_assets.api.app import LOOPBACK_HOSTS, build_app, may_bind
+    from grace_assets.api.access import Access, TokensError
+    from grace_assets.api.app import build_app
+    from grace_assets.api.generate import Generator
+    from grace_assets.assets.delivery import DELIVER_TAG
+    from grace_assets.instance import run_days
 
-    store, token = open_store(), os.environ.get("GRACE_API_TOKEN") or None
-    if not may_bind(host, token):
+    settings, store = settings_or_exit(), open_store()
+    try:
+        access = Access.from_env(os.environ, host)
+    except TokensError as error:
+        raise click.UsageError(str(error)) from error
+    if not access.may_bind(host):
         raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
-    hosts = LOOPBACK_HOSTS if may_bind(host, None) else ("*",)
-    app = build_app(store.landing, store.zone, token, hosts)
+
+    def make_brief(day: str, run_id: str) -> bool:
+        return run_days(settings, "brief_job", day, day, {DELIVER_TAG: "never"}, run_id).success
+
+    app = build_app(
+        store.landing,
+        store.lake(),
+        store.zone,
+        access,
+        access.hosts(host),
+        today=store.today,
+        generator=Generator(make_brief, settings.start_date),
+    )
     uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200)
