@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed kill-delivery lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed kill-delivery api-fuzz lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ judge-speed: $(VENV)/installed-dev  ## 100,000 missions against 10 million sampl
 
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)
+
+api-fuzz: $(VENV)/installed-dev  ## 2,000 requests that the OpenAPI allows
+	API_FUZZ_CASES=2000 $(BIN)/python -m pytest tests/api/test_openapi.py
 
 lint: $(VENV)/installed-dev  ## Check style
 	$(BIN)/ruff check .

@@ -328,6 +328,7 @@ def demo(days: int, seed: int) -> None:
 @click.option("--dashboard-port", default=8000, show_default=True)
 def dev(host: str, port: int, dashboard_port: int) -> None:
     """Start the Dagster UI and its daemon on the data directory's instance, and the dashboard."""
+    from grace_assets.api.access import TokensError
     from grace_assets.instance import use_home
     from grace_assets.serving import serve_beside
 
@@ -345,6 +346,8 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
     click.echo(f"Dashboard at http://127.0.0.1:{dashboard_port}")
     try:
         sys.exit(serve_beside(settings, command, dashboard_port))
+    except TokensError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.ClickException(
             f"port {dashboard_port} is taken: --dashboard-port has another"
@@ -355,11 +358,14 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 def serve(host: str, port: int) -> None:
-    """The dashboard, and missions over HTTP: events, CloudEvents, Alertmanager's webhook."""
-    from grace_assets.api.app import may_bind
+    """The dashboard and the HTTP API: missions in, analytics and briefs out."""
+    from grace_assets.api.access import Access, TokensError
     from grace_assets.serving import server
 
-    token = os.environ.get("GRACE_API_TOKEN") or None
-    if not may_bind(host, token):
+    try:
+        access = Access.from_env(os.environ, host)
+    except TokensError as error:
+        raise click.UsageError(str(error)) from error
+    if not access.may_bind(host):
         raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
-    server(settings_or_exit(), host, port, token).run()
+    server(settings_or_exit(), host, port, access).run()

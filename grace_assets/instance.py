@@ -23,7 +23,12 @@ def use_home(settings: Settings) -> str:
 
 
 def run_days(
-    settings: Settings, job_name: str, first: str, last: str, tags: dict[str, str]
+    settings: Settings,
+    job_name: str,
+    first: str,
+    last: str,
+    tags: dict[str, str],
+    run_id: str | None = None,
 ) -> dg.ExecuteInProcessResult:
     """One run of a job over the days first..last, in this process, recorded in the instance."""
     from grace_assets.definitions import build_definitions
@@ -44,4 +49,5 @@ def run_days(
             run_config=run_config,
             tags=tags,
             raise_on_error=False,
+            run_id=run_id,
         )

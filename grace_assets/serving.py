@@ -11,23 +11,30 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from grace_assets.instance import use_home
+from grace_assets.instance import run_days, use_home
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
-    from starlette.applications import Starlette
+    from fastapi import FastAPI
+
+    from grace_assets.api.access import Access
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 20
 """What Dagster's daemon may take to end."""
 
 
-def application(settings: Settings, host: str, token: str | None) -> Starlette:
-    """The application as bound to `host`; pages read the tables as they are at the moment."""
-    from grace_assets.api.app import LOOPBACK_HOSTS, build_app, may_bind
+def application(settings: Settings, host: str, access: Access) -> FastAPI:
+    """The application as bound to `host`; it reads the tables as they are at the moment."""
+    from grace_assets.api.app import build_app
+    from grace_assets.api.generate import Generator
+    from grace_assets.assets.delivery import DELIVER_TAG
     from grace_assets.dashboard.routes import routes
+
+    def make_brief(day: str, run_id: str) -> bool:
+        return run_days(settings, "brief_job", day, day, {DELIVER_TAG: "never"}, run_id).success
 
     store = StoreResource.from_settings(settings)
     pages = routes(
@@ -40,8 +47,16 @@ def application(settings: Settings, host: str, token: str | None) -> Starlette:
         failed=lambda: failed_days(settings),
         run_of=lambda day: run_of_day(settings, day),
     )
-    hosts = LOOPBACK_HOSTS if may_bind(host, None) else ("*",)
-    return build_app(store.landing, store.zone, token, hosts, extra_routes=pages)
+    return build_app(
+        store.landing,
+        store.lake(),
+        store.zone,
+        access,
+        access.hosts(host),
+        today=store.today,
+        generator=Generator(make_brief, settings.start_date),
+        extra_routes=pages,
+    )
 
 
 def failed_days(settings: Settings) -> dict[str, list[str]]:
@@ -66,10 +81,10 @@ def run_of_day(settings: Settings, day: str) -> str | None:
     return records[0].run_id if records else None
 
 
-def server(settings: Settings, host: str, port: int, token: str | None) -> uvicorn.Server:
+def server(settings: Settings, host: str, port: int, access: Access) -> uvicorn.Server:
     import uvicorn
 
-    app = application(settings, host, token)
+    app = application(settings, host, access)
     return uvicorn.Server(
         uvicorn.Config(app, host=host, port=port, server_header=False, limit_concurrency=200)
     )
@@ -78,14 +93,18 @@ def server(settings: Settings, host: str, port: int, token: str | None) -> uvico
 def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
     """Run `command` with the application beside it on loopback, until either ends.
 
-    Returns the exit code of `command`. Raises `OSError` where the port is taken.
+    Returns the exit code of `command`. Raises `OSError` where the port is taken, `TokensError`
+    where `GRACE_API_TOKENS` cannot be read.
     """
     import dagster as dg
 
+    from grace_assets.api.access import Access
+
+    access = Access.from_env(os.environ, LOOPBACK)
     with socket.create_server((LOOPBACK, port)) as listener:
         # Its databases are made by one process: two at once would trip over each other.
         dg.DagsterInstance.get().dispose()
-        serving = server(settings, LOOPBACK, port, os.environ.get("GRACE_API_TOKEN") or None)
+        serving = server(settings, LOOPBACK, port, access)
         serving.config.log_level = "warning"
         serving.config.configure_logging()
         # A script's background job ignores SIGINT, and Dagster would inherit that; the server

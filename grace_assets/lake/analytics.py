@@ -41,7 +41,7 @@ class Analytics:
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
-        domains = self._rows("domain_daily", self._lake.days("domain_daily"))["domain_id"]
+        domains = self.of_days("domain_daily", self._lake.days("domain_daily"))["domain_id"]
         return pc.any(pc.equal(domains, _normal(domain_id))).as_py() or False
 
     def domain_trends(self, period_days: int, end_date: date) -> list[analytics.DomainTrend]:
@@ -54,7 +54,7 @@ class Analytics:
     ) -> analytics.DomainTrend:
         """The trend of one domain, with nulls where it has nothing in the window."""
         span = window(period_days, end_date)
-        name = self._known(domain_id)
+        name = self.known(domain_id)
         return analytics.domain_trend(name, *self._trend_rows(span), span)
 
     def stats(self, period_days: int, end_date: date) -> analytics.AnalyticsStats:
@@ -130,7 +130,7 @@ class Analytics:
 
     def domains(self) -> list[str]:
         """All that any day has a mission of, by name."""
-        rows = self._rows("domain_daily", self._lake.days("domain_daily"))
+        rows = self.of_days("domain_daily", self._lake.days("domain_daily"))
         return sorted(pc.unique(rows["domain_id"]).to_pylist())
 
     def day_of_mission(self, mission_id: str) -> str | None:
@@ -151,7 +151,7 @@ class Analytics:
         """The window beside the one of the same length before it, of one domain or all."""
         span = window(period_days, end_date)
         both = Window(span.before().first, span.last)
-        name = None if domain_id is None else self._known(domain_id)
+        name = None if domain_id is None else self.known(domain_id)
         outcomes = self._within("mission_outcomes", both, _SCORES)
         return changes.compare(self._within("domain_daily", both), outcomes, span, name)
 
@@ -167,7 +167,8 @@ class Analytics:
             self._all("deliveries", ("status",)),
         )
 
-    def _known(self, domain_id: str) -> str:
+    def known(self, domain_id: str) -> str:
+        """The name as missions carry it; `UnknownDomain` where none does."""
         if not self.knows(domain_id):
             raise UnknownDomain(domain_id)
         return _normal(domain_id)
@@ -176,7 +177,7 @@ class Analytics:
         return self._of("domain_daily", span, domain_id)
 
     def _of(self, table: str, span: Window, domain_id: str | None) -> pa.Table:
-        name = None if domain_id is None else self._known(domain_id)
+        name = None if domain_id is None else self.known(domain_id)
         return analytics.of_domain(self._within(table, span), name)
 
     def _trend_rows(self, span: Window) -> tuple[pa.Table, pa.Table, pa.Table, dict[str, int]]:
@@ -191,23 +192,24 @@ class Analytics:
         """As they stood at the end of the date: one opened long before may still be open."""
         end = end_date.isoformat()
         opened = [day for day in self._lake.days("follow_up_missions") if day <= end]
-        follow_ups = self._rows("follow_up_missions", opened, _FOLLOW_UPS)
+        follow_ups = self.of_days("follow_up_missions", opened, _FOLLOW_UPS)
         later: frozenset[str] = frozenset()
         if pc.any(pc.equal(follow_ups["status"], "closed")).as_py():
             after = [day for day in self._lake.days("mission_outcomes") if day > end]
-            missions = self._rows("mission_outcomes", after, ("mission_id",))
+            missions = self.of_days("mission_outcomes", after, ("mission_id",))
             later = frozenset(missions["mission_id"].to_pylist())
         return analytics.open_follow_ups(follow_ups, later, end_date)
 
     def _within(self, table: str, span: Window, columns: tuple[str, ...] | None = None) -> pa.Table:
-        return self._rows(table, [day for day in self._lake.days(table) if day in span], columns)
+        return self.of_days(table, [day for day in self._lake.days(table) if day in span], columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
-        return self._rows(table, self._lake.days(table), columns)
+        return self.of_days(table, self._lake.days(table), columns)
 
-    def _rows(
+    def of_days(
         self, table: str, days: list[str], columns: tuple[str, ...] | None = None
     ) -> pa.Table:
+        """Rows of `days`, read once and kept until their files are replaced."""
         parts = [self._lake.read(table, [], columns)]
         parts += [self._day(table, day, columns) for day in days]
         return pa.concat_tables(parts).combine_chunks()

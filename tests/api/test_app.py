@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grace_assets.api import app as application
-from grace_assets.api.app import build_app, may_bind
+from grace_assets.api import ingest as application
+from grace_assets.api.access import LOOPBACK_HOSTS, Access
+from grace_assets.api.app import build_app
 from grace_assets.api.strict_json import MAX_EVENTS
 from grace_assets.resources import StoreResource
 from tests.conftest import event
@@ -28,9 +29,14 @@ def store(tmp_path) -> StoreResource:
     return StoreResource(data_dir=str(tmp_path), timezone="UTC")
 
 
+def app_of(store, token=None, hosts=("*",)):
+    access = Access.from_env({"GRACE_API_TOKEN": token} if token else {})
+    return build_app(store.landing, store.lake(), store.zone, access, hosts, today=store.today)
+
+
 @pytest.fixture
 def client(store):
-    with serve(build_app(store.landing, store.zone, None)) as client:
+    with serve(app_of(store)) as client:
         yield client
 
 
@@ -155,7 +161,7 @@ def test_a_key_repeated_among_many_is_found_in_no_time(client):
 def test_what_cannot_be_stored_is_not_acknowledged(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     broken = StoreResource(data_dir=str(tmp_path / "file"), timezone="UTC")
-    with serve(build_app(broken.landing, broken.zone, None)) as client:
+    with serve(app_of(broken)) as client:
         answer = post(client, EVENT)
     assert (answer.status_code, answer.json()["title"]) == (503, "Service Unavailable")
     assert answer.headers["retry-after"].isdigit()
@@ -190,7 +196,7 @@ def test_a_body_beyond_the_limit_is_refused_while_it_comes(client, declared, mon
 
 def test_a_token_is_needed_where_one_is_set_and_never_echoed(store):
     wrong = ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic canary-token"})
-    with serve(build_app(store.landing, store.zone, "canary-token")) as client:
+    with serve(app_of(store, "canary-token")) as client:
         for header in wrong:
             answer = post(client, EVENT, **header)
             assert answer.status_code == 401
@@ -201,7 +207,7 @@ def test_a_token_is_needed_where_one_is_set_and_never_echoed(store):
 
 
 def test_a_token_may_hold_any_character(store):
-    with serve(build_app(store.landing, store.zone, "Schlüssel")) as client:
+    with serve(app_of(store, "Schlüssel")) as client:
         headers = {**JSON, "authorization": "Bearer Schlüssel".encode()}
         assert client.post(URL, content=TEXT, headers=headers).status_code == 202
 
@@ -219,11 +225,12 @@ def test_a_token_may_hold_any_character(store):
     ],
 )
 def test_without_a_token_only_this_machine_is_served(host, token, allowed):
-    assert may_bind(host, token) is allowed
+    env = {"GRACE_API_TOKEN": token} if token else {}
+    assert Access.from_env(env, host).may_bind(host) is allowed
 
 
 def test_a_name_that_was_rebound_to_this_machine_is_not_answered(store):
-    with serve(build_app(store.landing, store.zone, None, application.LOOPBACK_HOSTS)) as client:
+    with serve(app_of(store, hosts=LOOPBACK_HOSTS)) as client:
         assert client.get("/healthz").status_code == 200
         assert client.get("/healthz", headers={"host": "evil.example"}).status_code == 400
 

@@ -1,0 +1,129 @@
+"""Who may ask for what."""
+
+import pytest
+from click.testing import CliRunner
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from grace_assets.api.access import Access, TokensError
+from grace_assets.api.app import build_app
+from grace_assets.cli import main
+from grace_assets.resources import StoreResource
+from tests.serving import serve
+
+ALL = "canary-all"
+TOKENS = {
+    "GRACE_API_TOKEN": ALL,
+    "GRACE_API_TOKENS": "read:canary-r ingest:canary-i admin:canary-a ingest+admin:canary:ia",
+}
+ROUTES = {
+    "read": ("GET", "/api/missions"),
+    "ingest": ("POST", "/api/missions/events"),
+    "admin": ("POST", "/api/status-brief/generate"),
+}
+SCOPES = {
+    ALL: {"read", "ingest", "admin"},
+    "canary-r": {"read"},
+    "canary-i": {"ingest"},
+    "canary-a": {"admin"},
+    "canary:ia": {"ingest", "admin"},
+}
+
+
+async def page(_):
+    return PlainTextResponse("a page")
+
+
+@pytest.fixture
+def served(tmp_path):
+    store = StoreResource(data_dir=str(tmp_path), timezone="UTC")
+
+    def at(env, host="127.0.0.1", **more):
+        access = Access.from_env(env, host)
+        routes = [Route("/extra", page), Route("/api/ask", page, methods=["POST"])]
+        return serve(
+            build_app(
+                store.landing,
+                store.lake(),
+                store.zone,
+                access,
+                today=store.today,
+                extra_routes=routes,
+                **more,
+            )
+        )
+
+    return at
+
+
+def bearer(token):
+    return {"authorization": f"Bearer {token}"}
+
+
+def test_each_token_opens_its_scopes_and_no_other(served):
+    with served(TOKENS) as client:
+        for token, scopes in SCOPES.items():
+            for scope, (method, path) in ROUTES.items():
+                answer = client.request(method, path, headers=bearer(token))
+                assert (answer.status_code == 403) is (scope not in scopes), (token, scope)
+                assert answer.status_code != 401
+                assert "canary" not in answer.text + str(answer.headers)
+        for method, path in ROUTES.values():
+            for headers in (
+                {},
+                bearer("canary"),
+                {"authorization": "Bearer"},
+                {"authorization": f"Basic {ALL}"},
+            ):
+                answer = client.request(method, path, headers=headers)
+                assert answer.status_code == answer.json()["status"] == 401
+                assert answer.headers["www-authenticate"] == "Bearer"
+                assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("env", "host", "private"),
+    [
+        ({}, "127.0.0.1", False),
+        ({"GRACE_API_TOKEN": "t"}, "127.0.0.1", False),
+        ({"GRACE_API_TOKENS": "ingest:t"}, "::1", False),
+        ({"GRACE_API_TOKENS": "read:t"}, "127.0.0.1", True),
+        ({"GRACE_API_TOKENS": "ingest+read:t"}, "localhost", True),
+        ({"GRACE_API_TOKEN": "t"}, "0.0.0.0", True),
+        ({"GRACE_API_TOKENS": "ingest:t"}, "10.0.0.1", True),
+    ],
+)
+def test_reads_are_private_off_loopback_and_where_a_token_names_them(served, env, host, private):
+    with served(env, host) as client:
+        wanted = 401 if private else 200
+        assert client.get("/api/missions").status_code == wanted
+        # Routes that others add are behind the same gate.
+        assert client.get("/extra").status_code == wanted
+        assert client.post("/api/ask").status_code == wanted
+        for path in ("/healthz", "/figures", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        assert client.post("/api/missions/events").status_code == (401 if env else 415)
+    with served(env, host, open_paths=["/extra"]) as client:
+        assert client.get("/extra").status_code == 200
+
+
+@pytest.mark.parametrize("text", ["canary", "write:canary", "read:", "read+:canary", ":canary"])
+def test_tokens_that_are_not_as_documented_stop_the_server_and_are_not_shown(
+    text, monkeypatch, tmp_path
+):
+    with pytest.raises(TokensError) as raised:
+        Access.from_env({"GRACE_API_TOKENS": f"read:ok {text}"})
+    assert "entry 2" in str(raised.value)
+    assert "canary" not in str(raised.value)
+    monkeypatch.setenv("GRACE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("GRACE_API_TOKENS", text)
+    result = CliRunner().invoke(main, ["serve"])
+    assert (result.exit_code, "canary" in result.output) == (2, False)
+
+
+def test_the_server_refuses_to_start_where_others_could_write(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRACE_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("GRACE_API_TOKEN", raising=False)
+    result = CliRunner().invoke(main, ["serve", "--host", "0.0.0.0"])
+    assert result.exit_code == 2
+    assert "GRACE_API_TOKEN" in result.output
