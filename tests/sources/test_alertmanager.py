@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from grace_assets.api.access import Access
 from grace_assets.api.app import build_app
 from grace_assets.core.events import parse, valid_domain
 from grace_assets.resources import StoreResource
@@ -138,7 +139,9 @@ def test_the_first_label_in_order_names_the_domain(labels, order, expected):
 @pytest.fixture
 def serving(tmp_path):
     store = StoreResource(data_dir=str(tmp_path / "data"), timezone="UTC")
-    with serve(build_app(store.landing, store.zone, "the-token")) as client:
+    access = Access.from_env({"GRACE_API_TOKEN": "the-token"})
+    app = build_app(store.landing, store.lake(), store.zone, access, today=store.today)
+    with serve(app) as client:
         yield store, client.base_url.port
 
 
