@@ -4,10 +4,10 @@ import re
 from urllib.parse import quote
 
 import pytest
-from starlette.testclient import TestClient
 
 from tests.conftest import event
 from tests.dashboard.pages import WINDOW, app, filled_lake
+from tests.serving import serve
 
 HOSTILE = "x\"'><script>alert(1)</script>\u202e<img src=//evil.example/a.png>"
 HOSTILE_DOMAIN = "x\"'><script>alert(1)<img src=evil.example>\u202e&copy;"
@@ -16,7 +16,7 @@ FAILED = {"mission_outcomes": ["2026-03-05"]}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory) -> TestClient:
+def client(tmp_path_factory):
     hostile = event(
         HOSTILE_ID,
         domain_id=HOSTILE_DOMAIN,
@@ -34,12 +34,14 @@ def client(tmp_path_factory) -> TestClient:
         "run_of": lambda day: "0123456789",
         "ask": lambda question: {"answer": question, "rows": [{"question": question, "n": None}]},
     }
-    return TestClient(app(root, **more))
+    with serve(app(root, **more)) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory) -> TestClient:
-    return TestClient(app(tmp_path_factory.mktemp("empty")))
+def empty(tmp_path_factory):
+    with serve(app(tmp_path_factory.mktemp("empty"))) as client:
+        yield client
 
 
 ADDRESSES = (
@@ -159,7 +161,8 @@ def test_the_list_is_filtered_by_verdict_and_leads_to_missions(client):
 
 
 def test_any_day_has_its_brief(client):
-    assert client.get("/briefs?date=2026-03-03").url.path == "/briefs/2026-03-03"
+    moved = client.get("/briefs?date=2026-03-03", follow_redirects=True)
+    assert moved.url.path == "/briefs/2026-03-03"
     page = client.get("/briefs/2026-03-03").text
     assert 'href="/briefs/2026-03-02"' in page
     assert 'href="/missions/pay-2-12"' in page
