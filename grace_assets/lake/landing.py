@@ -419,10 +419,6 @@ class Landing:
             (p.path, p.device, p.inode, p.offset, p.line, p.prefix),
         )
 
-    def store_position(self, position: FilePosition) -> None:
-        with self._transaction():
-            self._store_position(position)
-
     def archive(self, path: str, archived_as: str) -> None:
         """Follow a file that was moved out of the inbox."""
         with self._transaction():
