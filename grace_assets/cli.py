@@ -190,6 +190,18 @@ def brief(day: datetime | None, style: str) -> None:
 
 
 @main.command()
+@click.argument("question")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+def ask(question: str, as_json: bool) -> None:
+    """Answer a question in ordinary words from the tables: grace ask "What's the MTTR?"
+
+    Exits 0 whether or not it can be answered; what cannot be told is said with why.
+    """
+    answer = open_store().answerer()(question)
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else answer["answer"])
+
+
+@main.command()
 @day_option("--date", "day", help="The day of the brief; the latest where not given.")
 def preview(day: datetime | None) -> None:
     """Write a page that shows how a brief looks in every channel; sends nothing."""

@@ -17,6 +17,7 @@ import dagster as dg
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from grace_assets.ask.answer import Answerer
     from grace_assets.core.catalogue import Catalogue
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
@@ -103,6 +104,12 @@ class StoreResource(dg.ConfigurableResource):
 
         path = Path(self.catalogue_file) if self.catalogue_file else SHIPPED
         return parse_catalogue(path.read_text(encoding="utf-8"), str(path))
+
+    def answerer(self) -> "Answerer":
+        from grace_assets.ask.answer import Answerer
+        from grace_assets.lake.analytics import Analytics
+
+        return Answerer(Analytics(self.lake()), self.today, self.zone)
 
     def world(self) -> "WorldModel":
         from grace_assets.world.store import WorldModel

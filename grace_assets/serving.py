@@ -37,6 +37,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         return run_days(settings, "brief_job", day, day, {DELIVER_TAG: "never"}, run_id).success
 
     store = StoreResource.from_settings(settings)
+    ask = store.answerer()
     pages = routes(
         store.lake(),
         store.samples(),
@@ -46,6 +47,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         settings.dagster_url,
         failed=lambda: failed_days(settings),
         run_of=lambda day: run_of_day(settings, day),
+        ask=ask,
     )
     return build_app(
         store.landing,
@@ -55,6 +57,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         access.hosts(host),
         today=store.today,
         generator=Generator(make_brief, settings.start_date),
+        ask=ask,
         extra_routes=pages,
     )
 

@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute
 
 from grace_assets.api.access import Access, Gate, Problem, problem, problem_answer
 from grace_assets.api.analytics import analytics_router
+from grace_assets.api.ask import Ask, ask_router
 from grace_assets.api.generate import Generator, generate_router
 from grace_assets.api.ingest import Ingest, OpenLanding, ingest_router
 from grace_assets.api.reads import Reads, reads_router
@@ -47,6 +48,7 @@ def build_app(
     *,
     today: Callable[[], date],
     generator: Generator | None = None,
+    ask: Ask | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     open_paths: Sequence[str] = (),
 ) -> FastAPI:
@@ -91,6 +93,8 @@ def build_app(
     reads = Reads(lake, today)
     if generator is not None:
         app.include_router(generate_router(generator, reads))
+    if ask is not None:
+        app.include_router(ask_router(ask))
     app.include_router(analytics_router(reads.analytics, today))
     app.include_router(reads_router(reads))
     app.router.routes.extend(extra_routes)

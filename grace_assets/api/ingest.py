@@ -108,20 +108,20 @@ class Ingest:
         self._domain_labels = domain_labels
 
     async def events(self, request: Request) -> Response:
-        kind = _content_type(request)
+        kind = content_type(request)
         if kind not in (_JSON, cloudevents.STRUCTURED, cloudevents.BATCHED):
             raise Refusal(415, "application/json or CloudEvents JSON is needed")
         if kind == _JSON and any(name.startswith("ce-") for name in request.headers):
             _check_binary(request)
             kind = _BINARY
-        body = await _body(request)
+        body = await read_body(request)
         # In a thread from here on: reading megabytes of JSON would hold up every other client.
         return await run_in_threadpool(self._take_events, kind, body)
 
     async def alertmanager(self, request: Request) -> Response:
-        if _content_type(request) != _JSON:
+        if content_type(request) != _JSON:
             raise Refusal(415, "application/json is needed")
-        body = await _body(request)
+        body = await read_body(request)
         return await run_in_threadpool(self._take_alerts, body)
 
     def _take_events(self, kind: str, body: bytes) -> Response:
@@ -143,9 +143,7 @@ class Ingest:
         Alertmanager keeps resolved alerts that were refused, and would send them again with
         every later notification of their group.
         """
-        message = _split(body)[0]
-        if message.reason:
-            raise Refusal(422, message.reason)
+        one_object(body)
         try:
             alerts = list(alertmanager.read(body, self._domain_labels))
         except alertmanager.WebhookError as error:
@@ -182,7 +180,7 @@ class Ingest:
         }
 
 
-def _content_type(request: Request) -> str:
+def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -197,24 +195,32 @@ def _check_binary(request: Request) -> None:
             raise Refusal(422, f"the header {name} is missing")
 
 
-async def _body(request: Request) -> bytes:
-    """The body, counted while it comes; 413 beyond `MAX_BODY`, 408 where it comes too slowly."""
+async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
+    """The body, counted while it comes; 413 beyond `most` bytes, 408 where it comes too slowly."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise Refusal(413, f"the body is larger than {MAX_BODY} bytes")
+    if length.isdigit() and int(length) > most:
+        raise Refusal(413, f"the body is larger than {most} bytes")
     parts, size = [], 0
     try:
         async with asyncio.timeout(READ_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > MAX_BODY:
-                    raise Refusal(413, f"the body is larger than {MAX_BODY} bytes")
+                if size > most:
+                    raise Refusal(413, f"the body is larger than {most} bytes")
                 parts.append(part)
     except TimeoutError as error:
         raise Refusal(408, "the body did not come in time") from error
     except ClientDisconnect as error:
         raise Refusal(400, "the client hung up") from error
     return b"".join(parts)
+
+
+def one_object(body: bytes) -> bytes:
+    """A body that is one JSON object and keeps the rules; `Refusal` 400 or 422 otherwise."""
+    first, *more = _split(body)
+    if first.reason or more or not body.lstrip().startswith(b"{"):
+        raise Refusal(422, first.reason or "one object is needed")
+    return first.raw
 
 
 def _split(body: bytes) -> list[Incoming]:

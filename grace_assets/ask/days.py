@@ -74,6 +74,12 @@ class PeriodError(ValueError):
     """Words about time that are not one known period; the message says why."""
 
 
+def as_names(words: str) -> str:
+    """Words with the names of months and weekdays written as names."""
+    names = rf"(?<!\w)(?:{'|'.join((*_MONTHS, *_WEEKDAYS))})(?!\w)"
+    return re.sub(names, lambda match: match[0].capitalize(), words)
+
+
 def number(words: str) -> int:
     """A whole number in digits or, up to twelve, in words."""
     return int(words) if words.isdigit() else _NUMBERS.index(words)

@@ -82,7 +82,8 @@ def understand(text: str, names: Names, today: date, first_day: date) -> Questio
 
 def examples(names: Names) -> tuple[str, ...]:
     """Questions that can be answered, with names that are on record."""
-    known = next((d for d in names.domains if _sayable(d)), None)
+    sayable = [d for d in names.domains if _sayable(d)]
+    known = next((d for d in sayable if d.isalpha()), next(iter(sayable), None))
     about = f" for {known}" if known else ""
     return (
         f"Did the {known + ' ' if known else ''}fix work?",
@@ -120,8 +121,9 @@ def _read(said: str, found: Matching, today: date, first_day: date) -> Question:
             if reason.search(said):
                 raise Refusal(why) from None
         raise
-    one = found.is_latest or "mission_id" in found.slots
-    default = (whole_record if one else default_period)(today, first_day)
+    # One mission has a day of its own, and a follow-up stays open until it is carried out.
+    any_day = found.is_latest or "mission_id" in found.slots or rule.kind == "follow_ups"
+    default = (whole_record if any_day else default_period)(today, first_day)
     return Question(
         kind=rule.kind,
         period=period.period if period else default,

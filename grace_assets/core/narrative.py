@@ -228,8 +228,7 @@ def metric_sentence(row: Row, *, pending: bool = False) -> str:
     if pre is None:
         return f"{name} was {wording.measure(post, unit)} afterwards; I had no reading from before."
     before, after = wording.measure(pre, unit), wording.measure(post, unit)
-    level = row["problem_level"]
-    if level is not None and abs(level - pre) > LEVEL_DIFFERS * abs(pre):
+    if (level := told_level(row)) is not None:
         verb = "fell" if post < level else "rose"
         caveat = _caveat(row, unit)
         remark = f" ({caveat})" if caveat else ""
@@ -241,6 +240,12 @@ def metric_sentence(row: Row, *, pending: bool = False) -> str:
     remarks = [text for text in (_change(row), _caveat(row, unit)) if text]
     remark = f" ({', '.join(remarks)})" if remarks else ""
     return f"{name} {verb} from {before} to {after}{remark}."
+
+
+def told_level(row: Row) -> float | None:
+    """The level of the problem, where the median of the window before (`pre`) hides it."""
+    level, pre = row["problem_level"], row["pre"]
+    return None if level is None or abs(level - pre) <= LEVEL_DIFFERS * abs(pre) else level
 
 
 def _change(row: Row) -> str:

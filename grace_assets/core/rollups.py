@@ -77,7 +77,7 @@ def kpi_daily(telemetry: pa.Table) -> pa.Table:
     """
     keys = [DATE, "domain_id", "metric"]
     rows = _ordered(
-        _first_sources(telemetry),
+        first_sources(telemetry),
         [*keys, "mission_id"],
         also=["delta", "percent_change", "improvement_percent", "improved"],
     )
@@ -186,7 +186,7 @@ def _verdict_counts(rows: pa.Table, keys: list[str]) -> pa.Array:
     )
 
 
-def _first_sources(telemetry: pa.Table) -> pa.Table:
+def first_sources(telemetry: pa.Table) -> pa.Table:
     """One row per mission × metric: that of the source which speaks for the metric."""
     if not telemetry.num_rows:
         return telemetry

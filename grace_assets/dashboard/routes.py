@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from grace_assets.core import wording
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.schemas import VERDICTS
+from grace_assets.dashboard.answer import answer_page
 from grace_assets.dashboard.briefs import brief_page
 from grace_assets.dashboard.choice import BadChoice, Choice, choice_of
 from grace_assets.dashboard.freshness import FailedDays, freshness, named
@@ -63,8 +64,7 @@ def routes(
 
     `dagster_url` is where Dagster's UI is seen; without it no page links there. `failed` and
     `run_of` are asked for every page that shows what they know, and must not raise. Without
-    `ask` there is neither a box for questions nor a page for answers; of what it answers,
-    `answer` is shown large and the rest as a list below.
+    `ask` there is neither a box for questions nor a page for answers.
     """
     pages = Pages(lake, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
     # Plain functions: Starlette runs them in threads, as they read files and draw.
@@ -170,7 +170,7 @@ class Pages:
         question = request.query_params.get("question", "").strip()
         if not question or len(question) > MAX_QUESTION:
             return self._sorry(400, f"Ask something in at most {MAX_QUESTION} characters.")
-        return self._page("answer.html.j2", question=question, answer=self._ask(question))
+        return self._page("answer.html.j2", question=question, **answer_page(self._ask(question)))
 
     def _choice(self, request: Request) -> Choice:
         return choice_of(request.query_params, self._today(), self._analytics.domains())

@@ -133,6 +133,14 @@ class Analytics:
         rows = self.of_days("domain_daily", self._lake.days("domain_daily"))
         return sorted(pc.unique(rows["domain_id"]).to_pylist())
 
+    def days(self, table: str) -> list[str]:
+        """The days that a table has, ascending."""
+        return self._lake.days(table)
+
+    def version(self, table: str) -> tuple[Signature | None, ...]:
+        """Differs from an earlier one where a day of the table was made or remade since."""
+        return tuple(self._signature(table, day) for day in self.days(table))
+
     def day_of_mission(self, mission_id: str) -> str | None:
         """The day of a mission; null where no day has it."""
         rows = self._all("mission_outcomes", ("mission_id",))
@@ -216,19 +224,25 @@ class Analytics:
 
     def _day(self, table: str, day: str, columns: tuple[str, ...] | None) -> pa.Table:
         key = (table, columns, day)
-        try:
-            # Before reading: a file replaced in between is then read once more, never missed.
-            stat = self._lake.path(table, day).stat()
-        except FileNotFoundError:
+        # Before reading: a file replaced in between is then read once more, never missed.
+        signature = self._signature(table, day)
+        if signature is None:
             self._kept.pop(key, None)
             return self._lake.read(table, [], columns)
-        # The time alone may be the same for two files written within one tick of the clock.
-        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         kept = self._kept.get(key)
         if kept is None or kept[0] != signature:
             kept = (signature, self._lake.read(table, [day], columns))
             self._kept[key] = kept
         return kept[1]
+
+    def _signature(self, table: str, day: str) -> Signature | None:
+        """Of the file of a day; null where there is none."""
+        try:
+            stat = self._lake.path(table, day).stat()
+        except FileNotFoundError:
+            return None
+        # The time alone may be the same for two files written within one tick of the clock.
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _normal(domain_id: str) -> str:

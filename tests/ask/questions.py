@@ -95,7 +95,7 @@ ANSWERED = (
     ("How sure are you?", "confidence", DEFAULT, {}),
     ("how sure are you that m001 worked", "confidence", ALL, {"mission_id": "m001"}),
     ("can I trust the MTTR", "confidence", DEFAULT, {"measure": "mttr"}),
-    ("Which follow-ups are open?", "follow_ups", DEFAULT, {}),
+    ("Which follow-ups are open?", "follow_ups", ALL, {}),
 )  # fmt: skip
 
 # Question, kind, slots, what was not taken literally.
