@@ -118,6 +118,13 @@ def test_from_events_to_brief_export_and_delivery(grace, events, tmp_path):
         assert (shown.exit_code, mark in shown.output) == (0, True), style
     assert json.loads(grace("brief", "--format", "json").output)["brief_id"]
 
+    question = "How many missions did you run yesterday?"
+    assert grace("ask", question).output.startswith("2 missions.")
+    answer = json.loads(grace("ask", "--json", question).output)
+    assert (answer["kind"], answer["value"], set(answer["sources"])) == ("count", 2, {"a", "=cmd"})
+    unknown = grace("ask", "Will it break again?")
+    assert (unknown.exit_code, "do not predict" in unknown.output) == (0, True)
+
     rows = json.loads(grace("deliveries", "--json").output)
     assert {(r["date"], r["status"], r["reason"]) for r in rows} == {
         (YESTERDAY, "suppressed", "backfill")

@@ -114,14 +114,14 @@ class Ingest:
         if kind == _JSON and any(name.startswith("ce-") for name in request.headers):
             _check_binary(request)
             kind = _BINARY
-        body = await read_body(request)
+        body = await read_body(request, MAX_BODY)
         # In a thread from here on: reading megabytes of JSON would hold up every other client.
         return await run_in_threadpool(self._take_events, kind, body)
 
     async def alertmanager(self, request: Request) -> Response:
         if content_type(request) != _JSON:
             raise Refusal(415, "application/json is needed")
-        body = await read_body(request)
+        body = await read_body(request, MAX_BODY)
         return await run_in_threadpool(self._take_alerts, body)
 
     def _take_events(self, kind: str, body: bytes) -> Response:
@@ -195,7 +195,7 @@ def _check_binary(request: Request) -> None:
             raise Refusal(422, f"the header {name} is missing")
 
 
-async def read_body(request: Request, most: int = MAX_BODY) -> bytes:
+async def read_body(request: Request, most: int) -> bytes:
     """The body, counted while it comes; 413 beyond `most` bytes, 408 where it comes too slowly."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most:

@@ -50,6 +50,7 @@ _TOLD: dict[str, Callable[[Facts, Telling], Result]] = {
 }
 _WITHOUT_MISSIONS = {"problems", "follow_ups", "confidence"}
 """Kinds that have something to say where no mission ran."""
+_COUNTS = {"count", "missions", "fixed", "not_worked"}
 _UNITS = {"mttr": "seconds", "duration": "seconds", "effectiveness": "score"}
 
 
@@ -90,7 +91,7 @@ class Answerer:
         if facts.n or kind in _WITHOUT_MISSIONS:
             return _TOLD[kind](facts, t)
         about = _about(facts.question, t)
-        if kind in ("count", "missions"):
+        if kind in _COUNTS:
             t.say(f"None: no mission{about} is on record.")
             return Result(0, "missions", 0)
         t.say(f"I do not know: no mission{about} is on record.")

@@ -225,8 +225,14 @@ class Matching:
     def _nameable(self, token: str) -> bool:
         return token in self.names.parts or not _known(token)
 
+    def _as_written(self, text: str) -> str:
+        """Words with what stood between them: "m-4711" is looked up as "m 4711"."""
+        apart = r"[\W_]{0,3}".join(map(re.escape, text.split()))
+        found = re.search(apart, self.raw, re.IGNORECASE) if apart else None
+        return found[0] if found else text
+
     def unknown(self, text: str) -> Refusal:
-        shown = clean(text, 60)
+        shown = clean(self._as_written(text), 60)
         if text.replace(" ", "").isdigit() and text not in self.names.missions:
             return Refusal(f"I cannot place the number “{shown}”.")
         nearest = self.names.nearest(text)

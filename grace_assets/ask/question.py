@@ -46,6 +46,8 @@ class Question:
     measure: str | None = None
     """For `trends` and `confidence`, where one is named: mttr, success_rate, effectiveness,
     duration or count."""
+    quantile: str | None = None
+    """p50 or p90 where a time is asked for so ("median MTTR"); else the mean."""
     readings: tuple[str, ...] = ()
     """What was not taken literally: "read “paymets” as payments"."""
 
@@ -131,6 +133,7 @@ def _read(said: str, found: Matching, today: date, first_day: date) -> Question:
         reported_success=rule.reported_success,
         latest=found.is_latest,
         measure=_measure(said) if rule.kind in ("trends", "confidence") else None,
+        quantile=next((q for q in ("p50", "p90") if q in said.split()), None),
         readings=tuple(found.readings),
         **found.slots,
     )

@@ -131,7 +131,7 @@ RULES = (
         "mttr",
         r"\bmttr\b|\bhow (?:long|fast|quick|quickly)\b.*\b(?:restore|recover|resolve|repair|fix|"
         r"solve|heal|recovery)\b(?! take)",
-        f"mttr how long fast quick quickly take takes took takes it average mean avg usually "
+        f"mttr p50 p90 how long fast quick quickly take takes took it average mean avg usually "
         f"typically recovery {FIX_VERBS} {TROUBLE} work",
     ),
     _rule(
@@ -140,7 +140,7 @@ RULES = (
         rf"|\bhow long (?:did|does|do|was|were|is|are)\b.*(?:{_any(MISSION_NOUNS)}|{MISSION})"
         r"|\bdurations?\b",
         "how long take takes took last lasted duration durations average mean avg usually "
-        "typically",
+        "typically p50 p90",
     ),
     _rule(
         "success_rate",

@@ -52,7 +52,9 @@ FOLDED = (
                 r"successful|effective)\b"), "notwork"),
     (re.compile(r"\bfailed to (?:hold|last|stick)\b"), "nothold"),
     (re.compile(r"\bfollow ups?\b"), "followups"),
-    (re.compile(r"\b(?:mean|average|avg)? ?time (?:to|until) (?:restore|restoration|recover|"
+    (re.compile(r"\b(?:90th|ninetieth) percentile\b"), "p90"),
+    (re.compile(r"\b(?:50th percentile|median|typical)\b"), "p50"),
+    (re.compile(r"\b(?:(?:mean|average|avg) )?time (?:to|until) (?:restore|restoration|recover|"
                 r"recovery|repair|resolve|resolution|fix)\b"), "mttr"),
     (re.compile(r"\brates? of success\b|\bsuccess (?:rate|ratio|share|percentage)s?\b"),
      "successrate"),

@@ -58,27 +58,25 @@ def routes(
     *,
     failed: FailedDays | None = None,
     run_of: RunOf | None = None,
-    ask: Ask | None = None,
+    ask: Ask,
 ) -> list[BaseRoute]:
     """The pages under `/`, and their style sheet and script under `/static`.
 
     `dagster_url` is where Dagster's UI is seen; without it no page links there. `failed` and
-    `run_of` are asked for every page that shows what they know, and must not raise. Without
-    `ask` there is neither a box for questions nor a page for answers.
+    `run_of` are asked for every page that shows what they know, and must not raise. `ask`
+    answers as `ask.answer` does.
     """
     pages = Pages(lake, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
     # Plain functions: Starlette runs them in threads, as they read files and draw.
-    found: list[BaseRoute] = [
+    return [
         Route("/", pages.home),
         Route("/missions", pages.missions),
         Route("/missions/{mission_id:path}", pages.mission),
         Route("/briefs", pages.briefs),
         Route("/briefs/{day}", pages.brief),
+        Route("/ask", pages.answer),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static"),
     ]
-    if ask is not None:
-        found.append(Route("/ask", pages.answer))
-    return found
 
 
 class Pages:
@@ -94,7 +92,7 @@ class Pages:
         dagster_url: str | None,
         failed: FailedDays | None,
         run_of: RunOf | None,
-        ask: Ask | None,
+        ask: Ask,
     ) -> None:
         self._lake = lake
         self._samples = samples
@@ -188,7 +186,6 @@ class Pages:
     def _page(self, template: str, status: int = 200, **values: Any) -> Response:
         made = page(
             f"dashboard/{template}",
-            asks=self._ask is not None,
             dagster_url=self._dagster_url,
             clean=wording.clean,
             counted=wording.counted,

@@ -6,9 +6,11 @@ from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 
+from grace_assets.ask.answer import Answerer
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.catalogue import SHIPPED, parse_catalogue
 from grace_assets.dashboard.routes import routes
+from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
 from tests.test_loop import DAYS, Loop, missions, samples
@@ -21,7 +23,9 @@ def app(root: Path, **more) -> Starlette:
     catalogue = parse_catalogue(SHIPPED.read_text(encoding="utf-8"), "kpis.yaml")
     store = SampleStore(root)
     zone = ZoneInfo("UTC")
-    return Starlette(routes=routes(Lake(root), store, catalogue, lambda: TODAY, zone, **more))
+    ask = Answerer(Analytics(Lake(root)), lambda: TODAY, zone)
+    pages = routes(Lake(root), store, catalogue, lambda: TODAY, zone, ask=ask, **more)
+    return Starlette(routes=pages)
 
 
 def filled_lake(folder: Path, *more: dict) -> Path:

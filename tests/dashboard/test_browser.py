@@ -16,7 +16,8 @@ PAGES = {
     "mission": "/missions/pay-0-8",
     "brief": "/briefs/2026-03-03",
     "briefs": f"/briefs?{WINDOW}",
-    "answer": "/ask?question=how+many",
+    "answer": "/ask?question=what+improved+since+2026-03-01",
+    "no answer": "/ask?question=who+fixed+it",
     "unknown": "/missions/nobody",
 }
 
@@ -24,12 +25,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     root = filled_lake(tmp_path_factory.mktemp("lake"))
-    answers = app(
-        root,
-        dagster_url="http://dagster.example",
-        ask=lambda question: {"answer": "20 missions.", "rows": [{"missions": 20}]},
-    )
-    with served(answers) as url:
+    with served(app(root, dagster_url="http://dagster.example")) as url:
         yield url
 
 
@@ -79,6 +75,29 @@ def test_a_mission_is_two_links_away(browser, address):
     WebDriverWait(browser, 20).until(title_contains("Checkout latency"))
     assert browser.find_element(By.TAG_NAME, "h1").text == "Checkout latency"
     assert browser.find_elements(By.CSS_SELECTOR, ".chart svg.plot")
+
+
+def test_a_question_is_answered_with_the_missions_behind_it(browser, address):
+    dress(browser, 390, dark=False)
+    browser.get(f"{address}/")
+    browser.find_element(By.NAME, "question").send_keys("Did mission pay-0-8 work?", Keys.ENTER)
+    WebDriverWait(browser, 20).until(title_contains("Answer"))
+    lead = browser.find_element(By.CLASS_NAME, "lead").text
+    assert lead.startswith("Yes. Latency improved by 46 % from 52")
+    browser.find_element(By.LINK_TEXT, "pay-0-8").click()
+    WebDriverWait(browser, 20).until(title_contains("Checkout latency"))
+
+
+def test_what_cannot_be_answered_leads_to_what_can(browser, address):
+    browser.get(f"{address}/ask?question=who+fixed+it")
+    assert "no record of people" in browser.find_element(By.CLASS_NAME, "lead").text
+    browser.find_element(By.PARTIAL_LINK_TEXT, "What keeps breaking?").click()
+    WebDriverWait(browser, 20).until(
+        lambda page: (
+            page.find_element(By.NAME, "question").get_attribute("value") == "What keeps breaking?"
+        )
+    )
+    assert "Days:" in browser.find_element(By.CLASS_NAME, "lead").text
 
 
 def test_the_keyboard_opens_the_numbers_of_a_chart(browser, address):
