@@ -7,47 +7,23 @@ quarantined.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from grace_assets.settings import Settings, SettingsError
+from grace_assets.cli_common import day_option, day_or_yesterday, open_store, settings_or_exit
+from grace_assets.cli_serve import ask, dev, mcp, serve
+from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from grace_assets.resources import StoreResource
 
 RUN_FAILED, USAGE, QUARANTINED = 1, 2, 3
 INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-DAY = click.DateTime(["%Y-%m-%d"])
-
-
-def settings_or_exit() -> Settings:
-    try:
-        return Settings.from_env()
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def open_store() -> StoreResource:
-    from grace_assets.resources import StoreResource
-
-    return StoreResource.from_settings(settings_or_exit())
-
-
-def day_option(*names: str, required: bool = False, help: str) -> Callable[..., Any]:
-    return click.option(*names, type=DAY, required=required, help=help)
-
-
-def day_or_yesterday(store: StoreResource, day: datetime | None) -> str:
-    return (day.date() if day else store.today() - timedelta(days=1)).isoformat()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -190,18 +166,6 @@ def brief(day: datetime | None, style: str) -> None:
 
 
 @main.command()
-@click.argument("question")
-@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
-def ask(question: str, as_json: bool) -> None:
-    """Answer a question in ordinary words from the tables: grace ask "What's the MTTR?"
-
-    Exits 0 whether or not it can be answered; what cannot be told is said with why.
-    """
-    answer = open_store().answerer()(question)
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else answer["answer"])
-
-
-@main.command()
 @day_option("--date", "day", help="The day of the brief; the latest where not given.")
 def preview(day: datetime | None) -> None:
     """Write a page that shows how a brief looks in every channel; sends nothing."""
@@ -334,50 +298,5 @@ def demo(days: int, seed: int) -> None:
     run_demo(settings_or_exit(), days, seed)
 
 
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=3000, show_default=True)
-@click.option("--dashboard-port", default=8000, show_default=True)
-def dev(host: str, port: int, dashboard_port: int) -> None:
-    """Start the Dagster UI and its daemon on the data directory's instance, and the dashboard."""
-    from grace_assets.api.access import TokensError
-    from grace_assets.instance import use_home
-    from grace_assets.serving import serve_beside
-
-    settings = settings_or_exit()
-    home = use_home(settings)
-    click.echo(f"Instance {home}; UI at http://{host}:{port}")
-    beside = Path(sys.executable).with_name("dagster")
-    dagster = str(beside) if beside.exists() else shutil.which("dagster")
-    if dagster is None:
-        raise click.ClickException("the dagster command is not installed")
-    # The module by name, so that it works outside a checkout; the location is called the same.
-    where = ["-w", "workspace.yaml"] if Path("workspace.yaml").exists() else []
-    where = where or ["-m", "grace_assets.definitions"]
-    command = [dagster, "dev", *where, "-h", host, "-p", str(port)]
-    click.echo(f"Dashboard at http://127.0.0.1:{dashboard_port}")
-    try:
-        sys.exit(serve_beside(settings, command, dashboard_port))
-    except TokensError as error:
-        raise click.UsageError(str(error)) from error
-    except OSError as error:
-        raise click.ClickException(
-            f"port {dashboard_port} is taken: --dashboard-port has another"
-        ) from error
-
-
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-def serve(host: str, port: int) -> None:
-    """The dashboard and the HTTP API: missions in, analytics and briefs out."""
-    from grace_assets.api.access import Access, TokensError
-    from grace_assets.serving import server
-
-    try:
-        access = Access.from_env(os.environ, host)
-    except TokensError as error:
-        raise click.UsageError(str(error)) from error
-    if not access.may_bind(host):
-        raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
-    server(settings_or_exit(), host, port, access).run()
+for command in (ask, dev, serve, mcp):
+    main.add_command(command)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "grace_assets"
-PORTS = ("lake", "sources", "world", "render", "notify", "api", "ask", "dashboard")
+PORTS = ("lake", "sources", "world", "render", "notify", "api", "ask", "dashboard", "assistant")
 
 
 def imported(path: Path) -> set[str]:

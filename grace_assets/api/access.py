@@ -27,6 +27,7 @@ SCOPES = frozenset({"read", "ingest", "admin"})
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 PROBLEM = "application/problem+json"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_POSTED_READS = ("/api/ask", "/mcp")
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -142,7 +143,7 @@ def _digest(token: bytes) -> bytes:
 
 def scope_needed(method: str, path: str) -> str:
     """What a request needs; whatever is not known to be less needs `admin`."""
-    if method in _SAFE or path == "/api/ask":
+    if method in _SAFE or path in _POSTED_READS:
         return "read"
     return "ingest" if path.startswith("/api/missions/") else "admin"
 

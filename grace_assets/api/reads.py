@@ -41,6 +41,14 @@ def from_cursor(cursor: str) -> tuple[int, str]:
     raise Refusal(422, "the cursor is none of ours")
 
 
+def between(first: date | None, last: date | None) -> tuple[str, str]:
+    """Inclusive dates as partitions are named; `Refusal` where they are in the wrong order."""
+    low, high = first or date.min, last or date.max
+    if low > high:
+        raise Refusal(422, "the first date is after the last")
+    return low.isoformat(), high.isoformat()
+
+
 class Reads:
     """Rows of `lake` in the shape of the answers."""
 
@@ -51,17 +59,18 @@ class Reads:
 
     def missions(
         self,
-        between: tuple[str, str],
+        days: tuple[str, str],
         wanted: Mapping[str, str | None],
         limit: int,
-        after: tuple[int, str] | None,
+        cursor: str | None,
     ) -> dict[str, Any]:
         """Latest first. The cursor names a mission, so that new ones move no page."""
+        after = from_cursor(cursor) if cursor is not None else None
         if (name := wanted.get("domain_id")) is not None:
             wanted = {**wanted, "domain_id": self.analytics.known(name)}
-        low, high = between
-        days = [day for day in self._lake.days("mission_outcomes") if low <= day <= high]
-        keys = self.analytics.of_days("mission_outcomes", days, _KEYS)
+        low, high = days
+        within = [day for day in self._lake.days("mission_outcomes") if low <= day <= high]
+        keys = self.analytics.of_days("mission_outcomes", within, _KEYS)
         for column, value in wanted.items():
             if value is not None:
                 keys = keys.filter(pc.equal(keys[column], value))
@@ -150,13 +159,8 @@ def reads_router(reads: Reads) -> APIRouter:
         cursor: Annotated[str | None, Query(max_length=2000)] = None,
     ) -> Response:
         """Missions, latest first; dates are inclusive."""
-        low, high = first or date.min, last or date.max
-        if low > high:
-            raise Refusal(422, "from is after to")
-        after = from_cursor(cursor) if cursor is not None else None
         wanted = {"domain_id": domain_id, "verdict": verdict}
-        between = (low.isoformat(), high.isoformat())
-        return told(request, reads.missions, between, wanted, limit, after)
+        return told(request, reads.missions, between(first, last), wanted, limit, cursor)
 
     @router.get("/api/missions/outcome/stats", response_model=loop_stats.OutcomeStats)
     def outcome_stats(request: Request) -> Response:
