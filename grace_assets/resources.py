@@ -109,7 +109,7 @@ class StoreResource(dg.ConfigurableResource):
         from grace_assets.ask.answer import Answerer
         from grace_assets.lake.analytics import Analytics
 
-        return Answerer(Analytics(self.lake()), self.today, self.zone)
+        return Answerer(Analytics(self.lake()), self.now, self.zone)
 
     def world(self) -> "WorldModel":
         from grace_assets.world.store import WorldModel

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,12 +55,12 @@ _UNITS = {"mttr": "seconds", "duration": "seconds", "effectiveness": "score"}
 
 
 class Answerer:
-    """Answers over `analytics`; `today` is the local date in `zone`. Safe in several threads."""
+    """Answers over `analytics`; days are local dates in `zone`. Safe in several threads."""
 
-    def __init__(self, analytics: Analytics, today: Callable[[], date], zone: ZoneInfo) -> None:
+    def __init__(self, analytics: Analytics, now: Callable[[], datetime], zone: ZoneInfo) -> None:
         self._analytics = analytics
         self._known = Known(analytics)
-        self._today = today
+        self._now = now
         self._zone = zone
 
     def __call__(self, text: str) -> dict[str, Any]:
@@ -71,7 +71,8 @@ class Answerer:
         with `examples` of what could be asked and the `nearest` names.
         """
         names = self._known.names_for(text)
-        today = self._today()
+        now = self._now()
+        today = now.astimezone(self._zone).date()
         read = understand(text, names, today, self._known.first_day(today))
         if isinstance(read, NotUnderstood):
             return _unknown(read.why, read.examples, read.nearest)
@@ -84,7 +85,7 @@ class Answerer:
         if wrong := t.unsupported():
             logger.error("an answer was withheld: %s stands in no row", ", ".join(wrong))
             return _unknown("My answer held a number that no row supports, so I withhold it.", ())
-        return self._told(facts, t.text, result)
+        return self._told(facts, t.text, result, facts.judged_at or now)
 
     def _result(self, facts: Facts, t: Telling) -> Result:
         kind = facts.question.kind
@@ -115,13 +116,12 @@ class Answerer:
             some = "among them " if len(missing) > _NAMED_DAYS else ""
             t.say(f"Not made yet: {t.counted(len(missing), 'day')}, {some}{shown}.")
 
-    def _told(self, facts: Facts, text: str, result: Result) -> dict[str, Any]:
+    def _told(self, facts: Facts, text: str, result: Result, as_of: datetime) -> dict[str, Any]:
         period = facts.question.period
         first, last = (
             facts.own_day or period.start.isoformat(),
             facts.own_day or period.end.isoformat(),
         )
-        as_of = facts.judged_at or datetime.now(UTC)
         return {
             "answer": text,
             "kind": facts.question.kind,

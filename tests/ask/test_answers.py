@@ -1,7 +1,7 @@
 """Answers on a lake made by the whole loop, against the same figures in SQL on its files."""
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,10 @@ DAYS = [(TODAY - timedelta(days=n)).isoformat() for n in reversed(range(45))]
 UTC = ZoneInfo("UTC")
 
 
+def noon(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Path:
     """The sample story through all assets."""
@@ -40,7 +44,7 @@ def story(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def ask(story) -> Answerer:
-    return Answerer(Analytics(Lake(story)), lambda: TODAY, UTC)
+    return Answerer(Analytics(Lake(story)), lambda: noon(TODAY), UTC)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def answered(root: Path, question: str, today: date = date(2025, 1, 4), **rows: 
     lake = Lake(root)
     for name in ("mission_outcomes", "mission_telemetry", "kpi_daily", "mission_verdicts"):
         lake.replace(name, ["2025-01-03"], table(name, rows.get(name, [])))
-    return Answerer(Analytics(lake), lambda: today, UTC)(question)
+    return Answerer(Analytics(lake), lambda: noon(today), UTC)(question)
 
 
 def test_one_mission_is_answered_with_its_readings_its_score_and_its_name(tmp_path):
@@ -228,10 +232,10 @@ def test_an_answer_with_an_unsupported_number_is_withheld(tmp_path, monkeypatch,
 
 def test_a_day_that_was_made_since_is_in_the_next_answer(tmp_path):
     lake = Lake(tmp_path)
-    ask = Answerer(Analytics(lake), lambda: date(2025, 1, 4), UTC)
+    ask = Answerer(Analytics(lake), lambda: noon(date(2025, 1, 4)), UTC)
     assert ask("mttr of payments")["kind"] == "unknown"
     lake.replace("mission_outcomes", ["2025-01-03"], table("mission_outcomes", [outcome()]))
-    daily = Answerer(Analytics(lake), lambda: date(2025, 1, 4), UTC)("did mission m001 work")
+    daily = Answerer(Analytics(lake), lambda: noon(date(2025, 1, 4)), UTC)("did mission m001 work")
     assert daily["sources"] == ["m001"]
     assert ask("did mission m001 work") == daily
 

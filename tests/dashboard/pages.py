@@ -1,6 +1,6 @@
 """A small real lake and an application that shows it."""
 
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from grace_assets.lake.tables import Lake
 from tests.test_loop import DAYS, Loop, missions, samples
 
 TODAY = date(2026, 3, 7)
+NOON = datetime(2026, 3, 7, 12, tzinfo=ZoneInfo("UTC"))
 WINDOW = "from=2026-03-01&to=2026-03-06"
 
 
@@ -23,7 +24,7 @@ def app(root: Path, **more) -> Starlette:
     catalogue = parse_catalogue(SHIPPED.read_text(encoding="utf-8"), "kpis.yaml")
     store = SampleStore(root)
     zone = ZoneInfo("UTC")
-    ask = Answerer(Analytics(Lake(root)), lambda: TODAY, zone)
+    ask = Answerer(Analytics(Lake(root)), lambda: NOON, zone)
     pages = routes(Lake(root), store, catalogue, lambda: TODAY, zone, ask=ask, **more)
     return Starlette(routes=pages)
 
