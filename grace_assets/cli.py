@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grace_assets.cli_common import day_option, day_or_yesterday, open_store, settings_or_exit
-from grace_assets.cli_serve import ask, dev, mcp, serve
+from grace_assets.cli_serve import ask, dev, mcp, search, serve
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -298,5 +298,5 @@ def demo(days: int, seed: int) -> None:
     run_demo(settings_or_exit(), days, seed)
 
 
-for command in (ask, dev, serve, mcp):
+for command in (ask, search, dev, serve, mcp):
     main.add_command(command)

@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from grace_assets.cli_common import open_store, settings_or_exit
+from grace_assets.cli_common import day_option, open_store, settings_or_exit
+from grace_assets.core.wording import clean
 
 if TYPE_CHECKING:
     from grace_assets.api.access import Access
@@ -27,6 +30,40 @@ def ask(question: str, as_json: bool) -> None:
     """
     answer = open_store().answerer()(question)
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else answer["answer"])
+
+
+@click.command()
+@click.argument("words")
+@click.option("--domain", help="Only this domain's.")
+@day_option("--from", "first", help="From this day on, YYYY-MM-DD.")
+@day_option("--to", "last", help="Up to this day, YYYY-MM-DD.")
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def search(
+    words: str,
+    domain: str | None,
+    first: datetime | None,
+    last: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Find missions and briefs by ordinary words; by meaning too with the extra semantic."""
+    from grace_assets.lake.analytics import UnknownDomain
+
+    since, until = (day.date().isoformat() if day else None for day in (first, last))
+    try:
+        notes = (
+            open_store().notes().find(words, domain=domain, since=since, until=until, limit=limit)
+        )
+    except UnknownDomain as error:
+        raise click.UsageError(f"no mission of a domain {error} was ever seen") from error
+    if as_json:
+        click.echo(json.dumps([asdict(note) for note in notes], indent=2, ensure_ascii=False))
+        return
+    for note in notes:
+        where = f" {note.domain_id}:" if note.domain_id else ""
+        click.echo(f"{note.date} {note.mission_id or note.kind}{where} {clean(note.title, 120)}")
+        click.echo(f"    {clean(note.snippet, 200)}")
 
 
 @click.command()
@@ -86,7 +123,8 @@ def mcp(transport: str, host: str, port: int) -> None:
     from grace_assets.api.reads import Reads
 
     store = open_store()
-    server = build_server(Reads(store.lake(), store.today), store.answerer())
+    reads = Reads(store.lake(), store.today)
+    server = build_server(reads, store.notes(), store.answerer())
     if transport == "stdio":
         server.run("stdio")
         return

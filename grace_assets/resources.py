@@ -18,6 +18,7 @@ from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     from grace_assets.ask.answer import Answerer
+    from grace_assets.ask.notes import Notes
     from grace_assets.core.catalogue import Catalogue
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
@@ -109,7 +110,14 @@ class StoreResource(dg.ConfigurableResource):
         from grace_assets.ask.answer import Answerer
         from grace_assets.lake.analytics import Analytics
 
-        return Answerer(Analytics(self.lake()), self.now, self.zone)
+        return Answerer(Analytics(self.lake()), self.now, self.zone, self.notes())
+
+    def notes(self) -> "Notes":
+        from grace_assets.ask.notes import Notes
+        from grace_assets.lake.analytics import Analytics
+        from grace_assets.world.semantic import best_search
+
+        return Notes(Analytics(self.lake()), lambda: best_search(self.world()))
 
     def world(self) -> "WorldModel":
         from grace_assets.world.store import WorldModel

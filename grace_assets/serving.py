@@ -58,6 +58,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         today=store.today,
         generator=Generator(make_brief, settings.start_date),
         ask=ask,
+        notes=store.notes(),
         extra_routes=pages,
     )
 

@@ -36,10 +36,11 @@ CALLS = (
     ("mttr_trend", DAYS, "/api/analytics/mttr-trend?period_days=36000"),
     ("effectiveness_trend", DAYS, "/api/analytics/effectiveness-trend?period_days=36000"),
     ("follow_ups", {"status": "open"}, "/api/follow-ups?status=open"),
+    ("search", {"query": "slow checkout", "limit": 3}, "/api/search?q=slow+checkout&limit=3"),
     ("ask", {"question": "Did mission pay-0-8 work?"}, None),
     ("ask", {"question": "Why did it break?"}, None),
 )
-WRAPPED = {"trends", "points", "follow_ups"}
+WRAPPED = {"trends", "points", "follow_ups", "notes"}
 """Arrays lie in an object here: structured content is one."""
 
 
@@ -162,7 +163,7 @@ def test_over_http_a_read_token_is_needed_where_one_is_named(environment):
             return len((await client.list_tools()).tools)
 
     with over_http(environment, GRACE_API_TOKENS="read:reader ingest:sender") as address:
-        assert asyncio.run(asked(address, "reader")) == 8
+        assert asyncio.run(asked(address, "reader")) == 9
         initialize = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
         for token, status in (("sender", 403), ("nobody", 401)):
             headers = {"authorization": f"Bearer {token}", "accept": "application/json"}

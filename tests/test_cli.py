@@ -122,6 +122,10 @@ def test_from_events_to_brief_export_and_delivery(grace, events, tmp_path):
     assert grace("ask", question).output.startswith("2 missions.")
     answer = json.loads(grace("ask", "--json", question).output)
     assert (answer["kind"], answer["value"], set(answer["sources"])) == ("count", 2, {"a", "=cmd"})
+    found = json.loads(grace("search", "payments", "--json").output)
+    assert {note["mission_id"] for note in found if note["kind"] == "mission"} == {"a", "=cmd"}
+    assert grace("search", "payments", "--to", "2020-01-01").output == ""
+    assert grace("search", "payments", "--domain", "nobody").exit_code == 2
     unknown = grace("ask", "Will it break again?")
     assert (unknown.exit_code, "do not predict" in unknown.output) == (0, True)
 

@@ -28,6 +28,8 @@ from grace_assets.api.ask import Ask, ask_router
 from grace_assets.api.generate import Generator, generate_router
 from grace_assets.api.ingest import Ingest, OpenLanding, ingest_router
 from grace_assets.api.reads import Reads, reads_router
+from grace_assets.api.search import search_router
+from grace_assets.ask.notes import Notes
 from grace_assets.lake.tables import Lake
 from grace_assets.render.definitions import figures_page
 from grace_assets.render.message import FIGURES_PATH
@@ -49,6 +51,7 @@ def build_app(
     today: Callable[[], date],
     generator: Generator | None = None,
     ask: Ask | None = None,
+    notes: Notes | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     open_paths: Sequence[str] = (),
 ) -> FastAPI:
@@ -95,6 +98,8 @@ def build_app(
         app.include_router(generate_router(generator, reads))
     if ask is not None:
         app.include_router(ask_router(ask))
+    if notes is not None:
+        app.include_router(search_router(notes))
     app.include_router(analytics_router(reads.analytics, today))
     app.include_router(reads_router(reads))
     app.router.routes.extend(extra_routes)

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from grace_assets.api.access import Refusal, problems
 from grace_assets.api.answers import plain
 from grace_assets.api.ingest import content_type, one_object, read_body
+from grace_assets.ask.notes import Note
 
 MAX_BODY = 64 * 2**10
 
@@ -69,13 +70,18 @@ class Answer(BaseModel):
 
 
 class Unknown(BaseModel):
-    """There is no answer, and why; `examples` can be answered, `nearest` are known names."""
+    """There is no answer, and why.
+
+    `examples` can be answered, `nearest` are known names, `related` the missions whose narratives
+    come nearest to the words: a search result, no answer.
+    """
 
     answer: str
     kind: Literal["unknown"]
     why: str
     examples: list[str]
     nearest: list[str]
+    related: list[Note]
 
 
 def ask_router(ask: Ask) -> APIRouter:

@@ -7,7 +7,7 @@ leaves that no row supports: what was said is read again, and withheld where one
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from grace_assets.ask import tell_figures, tell_loop, tell_metrics, tell_mission
 from grace_assets.ask.days import as_names
 from grace_assets.ask.facts import Facts
 from grace_assets.ask.known import Known
+from grace_assets.ask.notes import Note, Notes
 from grace_assets.ask.question import NotUnderstood, Question, understand
 from grace_assets.ask.telling import Result, Telling
 from grace_assets.core.wording import clean, listed
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN = "unknown"
 _EXAMPLES = 3
+_RELATED = 3
 _NAMED_DAYS = 3
 
 _TOLD: dict[str, Callable[[Facts, Telling], Result]] = {
@@ -57,25 +59,34 @@ _UNITS = {"mttr": "seconds", "duration": "seconds", "effectiveness": "score"}
 class Answerer:
     """Answers over `analytics`; days are local dates in `zone`. Safe in several threads."""
 
-    def __init__(self, analytics: Analytics, now: Callable[[], datetime], zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        analytics: Analytics,
+        now: Callable[[], datetime],
+        zone: ZoneInfo,
+        notes: Notes | None = None,
+    ) -> None:
         self._analytics = analytics
         self._known = Known(analytics)
         self._now = now
         self._zone = zone
+        self._notes = notes
 
     def __call__(self, text: str) -> dict[str, Any]:
         """The answer as JSON has it: `{answer, kind, value, unit, n, interval, window, …}`.
 
         Times are seconds, rates and scores fractions, improvements percent; `value` is null
         where nothing is known. A question without an answer: `{answer, kind: "unknown", why}`
-        with `examples` of what could be asked and the `nearest` names.
+        with `examples` of what could be asked, the `nearest` names, and as `related` the missions
+        whose narratives come nearest to its words: a search result, no answer.
         """
         names = self._known.names_for(text)
         now = self._now()
         today = now.astimezone(self._zone).date()
         read = understand(text, names, today, self._known.first_day(today))
         if isinstance(read, NotUnderstood):
-            return _unknown(read.why, read.examples, read.nearest)
+            related = self._notes.find(text, kind="mission", limit=_RELATED) if self._notes else []
+            return _unknown(read.why, read.examples, read.nearest, related)
         facts = Facts(self._analytics, read, today)
         t = Telling()
         for reading in read.readings:
@@ -154,7 +165,12 @@ def _about(question: Question, t: Telling) -> str:
     return "".join(f" {part}" for part in parts)
 
 
-def _unknown(why: str, examples: tuple[str, ...], nearest: tuple[str, ...] = ()) -> dict[str, Any]:
+def _unknown(
+    why: str,
+    examples: tuple[str, ...],
+    nearest: tuple[str, ...] = (),
+    related: Sequence[Note] = (),
+) -> dict[str, Any]:
     ask = listed([f"“{example}”" for example in examples[:_EXAMPLES]]) if examples else ""
     return {
         "answer": f"I cannot answer that. {why}{f' You could ask {ask}' if ask else ''}",
@@ -162,4 +178,5 @@ def _unknown(why: str, examples: tuple[str, ...], nearest: tuple[str, ...] = ())
         "why": why,
         "examples": list(examples),
         "nearest": [clean(name, 200) for name in nearest],
+        "related": [asdict(note) for note in related],
     }

@@ -23,6 +23,7 @@ from grace_assets.api.answers import Day, plain
 from grace_assets.api.ask import Answer, Ask, Unknown
 from grace_assets.api.models import Brief, FollowUp, MissionDetail, Missions
 from grace_assets.api.reads import Reads, VerdictName, between
+from grace_assets.ask.notes import Note, Notes
 from grace_assets.core import analytics, series
 from grace_assets.lake.analytics import UnknownDomain
 
@@ -49,6 +50,12 @@ class FollowUps(BaseModel):
     follow_ups: list[FollowUp]  # type: ignore[valid-type]
 
 
+class Found(BaseModel):
+    """Best first."""
+
+    notes: list[Note]
+
+
 class Trends(BaseModel):
     """One trend a domain."""
 
@@ -67,8 +74,8 @@ class EffectivenessTrend(BaseModel):
     points: list[series.EffectivenessPoint]
 
 
-def build_server(reads: Reads, answerer: Ask) -> MCPServer:
-    """The server over `reads`; `answerer` answers questions as `ask.answer` does."""
+def build_server(reads: Reads, notes: Notes, answerer: Ask) -> MCPServer:
+    """The server over `reads` and `notes`; `answerer` answers questions as `ask.answer` does."""
     server = MCPServer("grace", instructions=INSTRUCTIONS)
     figures = reads.analytics
 
@@ -128,6 +135,18 @@ def build_server(reads: Reads, answerer: Ask) -> MCPServer:
     def follow_ups(status: Literal["open", "closed"] | None = None) -> FollowUps:
         """Missions that were asked for because something keeps breaking, latest first."""
         return {"follow_ups": reads.follow_ups(status)}
+
+    @tool
+    def search(
+        query: Annotated[str, Field(min_length=1, max_length=500)],
+        domain_id: Domain = None,
+        from_date: Day | None = None,
+        to_date: Day | None = None,
+        limit: Annotated[int, Field(ge=1, le=100)] = 10,
+    ) -> Found:
+        """Missions and briefs whose text fits the words best; dates are inclusive."""
+        since, until = between(from_date, to_date)
+        return {"notes": notes.find(query, domain=domain_id, since=since, until=until, limit=limit)}
 
     @tool
     def ask(question: Annotated[str, Field(min_length=1, max_length=500)]) -> Answer | Unknown:

@@ -24,7 +24,7 @@ def answer_page(answer: dict[str, Any]) -> dict[str, Any]:
         for figure in answer.get("figures", ())
     ]
     return {
-        "answer": answer,
+        "answer": {**answer, "related": [n for n in answer.get("related", ()) if n["mission_id"]]},
         "figures": figures,
         "path_of": path_of,
         "shown": SHOWN,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -69,6 +69,16 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     content = 'documents', content_rowid = 'id',
     tokenize = 'porter unicode61 remove_diacritics 2', prefix = '3'
 );
+CREATE TABLE IF NOT EXISTS vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS version (one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL);
+INSERT OR IGNORE INTO version VALUES (1, 0);
+CREATE TRIGGER IF NOT EXISTS vectors_added AFTER INSERT ON documents BEGIN
+    UPDATE version SET n = n + 1;
+END;
+CREATE TRIGGER IF NOT EXISTS vectors_dropped AFTER DELETE ON documents BEGIN
+    DELETE FROM vectors WHERE id = old.id;
+    UPDATE version SET n = n + 1;
+END;
 CREATE TRIGGER IF NOT EXISTS documents_inserted AFTER INSERT ON documents BEGIN
     INSERT INTO words (rowid, domain_id, title, text)
     VALUES (new.id, new.domain_id, new.title, new.text);
@@ -149,6 +159,53 @@ class WorldModel:
                 if hits := _matching(db, expression, where, values, limit):
                     return hits
         return []
+
+    def documents(self, ids: Sequence[int]) -> dict[int, Document]:
+        """The documents of row ids; those that are gone are left out."""
+        marks = ", ".join("?" for _ in ids)
+        with closing(self._connect()) as db:
+            rows = db.execute(f"SELECT id, {_COLUMNS} FROM documents WHERE id IN ({marks})", ids)
+            return {row[0]: Document(*row[1:]) for row in rows}
+
+    def row_ids(
+        self,
+        domain: str | None = None,
+        kind: Kind | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> list[int]:
+        """The row ids of the documents that fit, ascending."""
+        where, values = _filters(domain, kind, since, until)
+        with closing(self._connect()) as db:
+            rows = db.execute(f"SELECT id FROM documents d WHERE {where} ORDER BY id", values)
+            return [id_ for (id_,) in rows]
+
+    def version(self) -> int:
+        """Grows with every document that comes or goes."""
+        with closing(self._connect()) as db:
+            return db.execute("SELECT n FROM version").fetchone()[0]
+
+    def without_vector(self, limit: int) -> list[tuple[int, Document]]:
+        """Documents whose meaning was not worked out yet, with their row ids."""
+        with closing(self._connect()) as db:
+            rows = db.execute(
+                f"SELECT id, {_COLUMNS} FROM documents WHERE id NOT IN (SELECT id FROM vectors) "
+                "LIMIT ?",
+                (limit,),
+            )
+            return [(row[0], Document(*row[1:])) for row in rows]
+
+    def keep_vectors(self, vectors: Iterable[tuple[int, bytes]]) -> None:
+        """Keep vectors by row id; of documents that are gone meanwhile none is kept."""
+        with closing(self._connect()) as db, _transaction(db):
+            db.executemany(
+                "INSERT OR REPLACE INTO vectors SELECT id, ?2 FROM documents WHERE id = ?1", vectors
+            )
+
+    def vectors(self) -> list[tuple[int, bytes]]:
+        """Row ids and vectors, ascending."""
+        with closing(self._connect()) as db:
+            return db.execute("SELECT id, vector FROM vectors ORDER BY id").fetchall()
 
     def get(self, knowledge_id: str) -> Document | None:
         with closing(self._connect()) as db:

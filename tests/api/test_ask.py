@@ -19,7 +19,7 @@ def client(tmp_path_factory):
     loop.take(*missions())
     loop.take_samples(samples())
     loop.run(*DAYS, **{DELIVER_TAG: "never"})
-    with serve(app_of(loop, ask=loop.store.answerer())) as client:
+    with serve(app_of(loop)) as client:
         yield client
 
 
@@ -84,7 +84,7 @@ def test_another_content_type_is_refused(client):
 def test_reading_needs_the_scope_read_and_no_other(tmp_path):
     loop = Loop(tmp_path)
     env = {"GRACE_API_TOKENS": "read:reader ingest:sender"}
-    with serve(app_of(loop, env, ask=loop.store.answerer())) as client:
+    with serve(app_of(loop, env)) as client:
         for token, status in (("reader", 200), ("sender", 403), ("other", 401)):
             bearer = {"authorization": f"Bearer {token}"}
             asked = client.post("/api/ask", json={"question": "mttr"}, headers=bearer)

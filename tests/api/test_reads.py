@@ -20,7 +20,12 @@ def app_of(loop: Loop, env=None, host="127.0.0.1", **more):
     def run(day: str, run_id: str) -> bool:
         return loop.run(day, **{DELIVER_TAG: "never"}).success
 
-    more.setdefault("generator", Generator(run, FIRST))
+    more = {
+        "generator": Generator(run, FIRST),
+        "ask": store.answerer(),
+        "notes": store.notes(),
+        **more,
+    }
     return build_app(store.landing, store.lake(), store.zone, access, today=store.today, **more)
 
 
@@ -128,6 +133,18 @@ def test_briefs_follow_ups_and_counts_are_read(client):
     assert client.get("/api/follow-ups?status=closed").json() == []
 
 
+def test_notes_are_found_by_words_of_a_domain_and_days(client):
+    found = client.get("/api/search?q=slow+checkout&limit=3").json()
+    assert len(found) == 3
+    assert found[0]["title"] == "Checkout latency"
+    mission = client.get(f"/api/missions/{found[0]['mission_id']}").json()
+    assert (found[0]["date"], found[0]["verdict"]) == (mission["date"], mission["verdict"])
+    days = {n["date"] for n in client.get(f"/api/search?q=latency&to={DAYS[0]}").json()}
+    assert days == {DAYS[0]}
+    domains = client.get("/api/search?q=repairs&domain_id=search").json()
+    assert {note["domain_id"] for note in domains} == {"search"}
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -147,6 +164,9 @@ def test_briefs_follow_ups_and_counts_are_read(client):
         ("/api/status-brief/2020-01-01", 404),
         ("/api/status-brief/today", 422),
         ("/api/follow-ups?status=lost", 422),
+        ("/api/search", 422),
+        ("/api/search?q=x&domain_id=nobody", 404),
+        ("/api/search?q=x&from=2026-03-02&to=2026-03-01", 422),
         ("/api/nothing", 404),
     ],
 )
