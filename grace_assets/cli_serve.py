@@ -121,6 +121,7 @@ def mcp(transport: str, host: str, port: int) -> None:
     import uvicorn
 
     from grace_assets.api.reads import Reads
+    from grace_assets.serving import web_config
 
     store = open_store()
     reads = Reads(store.lake(), store.today)
@@ -130,7 +131,7 @@ def mcp(transport: str, host: str, port: int) -> None:
         return
     access = access_or_exit(host)
     app = http_app(server, access, access.hosts(host))
-    uvicorn.run(app, host=host, port=port, server_header=False, limit_concurrency=200)
+    uvicorn.Server(web_config(app, host, port)).run()
 
 
 def access_or_exit(host: str) -> Access:

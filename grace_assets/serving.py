@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from grace_assets.instance import run_days, use_home
+from grace_assets.instance import use_home
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from grace_assets.api.access import Access
+    from grace_assets.api.generate import Generator
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 20
@@ -29,12 +31,7 @@ STOP_SECONDS = 20
 def application(settings: Settings, host: str, access: Access) -> FastAPI:
     """The application as bound to `host`; it reads the tables as they are at the moment."""
     from grace_assets.api.app import build_app
-    from grace_assets.api.generate import Generator
-    from grace_assets.assets.delivery import DELIVER_TAG
     from grace_assets.dashboard.routes import routes
-
-    def make_brief(day: str, run_id: str) -> bool:
-        return run_days(settings, "brief_job", day, day, {DELIVER_TAG: "never"}, run_id).success
 
     store = StoreResource.from_settings(settings)
     ask = store.answerer()
@@ -56,11 +53,21 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         access,
         access.hosts(host),
         today=store.today,
-        generator=Generator(make_brief, settings.start_date),
+        generator=generator(settings),
         ask=ask,
         notes=store.notes(),
         extra_routes=pages,
     )
+
+
+def generator(settings: Settings) -> Generator:
+    """Makes briefs by the webserver that is configured, else here, one after the other."""
+    from grace_assets.api.generate import MAX_WAITING, Generator
+    from grace_assets.launching import by_webserver, in_process
+
+    if settings.graphql_url:
+        return Generator(by_webserver(settings.graphql_url), settings.start_date, MAX_WAITING)
+    return Generator(in_process(settings), settings.start_date)
 
 
 def failed_days(settings: Settings) -> dict[str, list[str]]:
@@ -88,9 +95,17 @@ def run_of_day(settings: Settings, day: str) -> str | None:
 def server(settings: Settings, host: str, port: int, access: Access) -> uvicorn.Server:
     import uvicorn
 
-    app = application(settings, host, access)
-    return uvicorn.Server(
-        uvicorn.Config(app, host=host, port=port, server_header=False, limit_concurrency=200)
+    return uvicorn.Server(web_config(application(settings, host, access), host, port))
+
+
+def web_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    """How whatever we serve meets the network."""
+    import uvicorn
+
+    from grace_assets.api.slow_clients import TimedProtocol
+
+    return uvicorn.Config(
+        app, host=host, port=port, http=TimedProtocol, server_header=False, limit_concurrency=200
     )
 
 

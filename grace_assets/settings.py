@@ -33,6 +33,7 @@ class Settings:
     dagster_runs: bool
     public_url: str | None
     dagster_url: str
+    graphql_url: str | None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -60,6 +61,7 @@ class Settings:
             dagster_runs=_boolean(env, "GRACE_DAGSTER_RUNS", default=False),
             public_url=_base_url(env, "GRACE_PUBLIC_URL"),
             dagster_url=_base_url(env, "DAGSTER_UI_URL") or "http://127.0.0.1:3000",
+            graphql_url=_base_url(env, "DAGSTER_GRAPHQL_URL"),
         )
 
 

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, timedelta
 from threading import Lock
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -40,17 +39,23 @@ class Made(Brief):
     run_id: str
 
 
-class Generator:
-    """Runs one after the other, in a thread.
+Finish = Callable[[], bool]
+"""Waits for a run, or makes it; says whether it succeeded."""
+Begin = Callable[[str], tuple[str, Finish]]
+"""Day → the run's id, and what ends it. Nothing of the run may be sent."""
 
-    `run(day, run_id)` makes the brief without sending it and says whether it succeeded;
-    `first_day` is the first that has a partition. `MAX_WAITING` runs may be under way or wait.
+
+class Generator:
+    """Runs of which `MAX_WAITING` may be under way or wait, and `at_once` are ended at a time.
+
+    `begin` starts one and may block or raise `Refusal`; `first_day` is the first that has a
+    partition.
     """
 
-    def __init__(self, run: Callable[[str, str], bool], first_day: date) -> None:
+    def __init__(self, begin: Begin, first_day: date, at_once: int = 1) -> None:
         self.first_day = first_day
-        self._run = run
-        self._pool = ThreadPoolExecutor(1, "generate")
+        self._begin = begin
+        self._pool = ThreadPoolExecutor(at_once, "generate")
         self._lock = Lock()
         self._waiting = 0
 
@@ -59,8 +64,13 @@ class Generator:
             if self._waiting >= MAX_WAITING:
                 raise Refusal(503, "other runs are under way", {"Retry-After": "60"})
             self._waiting += 1
-        run_id = str(uuid4())
-        future = self._pool.submit(self._run, day, run_id)
+        try:
+            run_id, finish = self._begin(day)
+        except BaseException:
+            with self._lock:
+                self._waiting -= 1
+            raise
+        future = self._pool.submit(finish)
         future.add_done_callback(self._done)
         return run_id, future
 
@@ -94,14 +104,18 @@ def generate_router(generator: Generator, reads: Reads) -> APIRouter:
             raise Refusal(422, "the day has not begun")
         if wanted < generator.first_day:
             raise Refusal(404, "there is no such partition; it lies before GRACE_START_DATE")
-        run_id, future = generator.launch(wanted.isoformat())
+        run_id, future = await run_in_threadpool(generator.launch, wanted.isoformat())
         if not wait:
             return JSONResponse({"run_id": run_id}, 202)
         # Not awaited itself: a client that hangs up would take the run with it.
         await asyncio.wait([waiting := asyncio.wrap_future(future)])
         made = waiting.exception() is None and waiting.result()
         if not made:
-            return problem_answer(problem(500, "the run failed; Dagster shows why", run_id=run_id))
+            return problem_answer(
+                problem(
+                    500, "the run failed or cannot be followed; Dagster shows which", run_id=run_id
+                )
+            )
         brief, created = await run_in_threadpool(reads.made, wanted.isoformat())
         return JSONResponse({**brief, "follow_ups_created": created, "run_id": run_id})
 

@@ -1,6 +1,7 @@
 """The API over a small real lake, on a real server."""
 
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -17,11 +18,11 @@ def app_of(loop: Loop, env=None, host="127.0.0.1", **more):
     store = loop.store
     access = Access.from_env(env or {}, host)
 
-    def run(day: str, run_id: str) -> bool:
-        return loop.run(day, **{DELIVER_TAG: "never"}).success
+    def begin(day: str):
+        return str(uuid4()), lambda: loop.run(day, **{DELIVER_TAG: "never"}).success
 
     more = {
-        "generator": Generator(run, FIRST),
+        "generator": Generator(begin, FIRST),
         "ask": store.answerer(),
         "notes": store.notes(),
         **more,
@@ -254,13 +255,16 @@ def test_a_brief_is_made_on_request_and_never_sent(filled, client):
 
 
 def test_a_run_that_fails_says_which_and_many_at_once_are_refused(filled):
-    def run(day: str, run_id: str) -> bool:
+    def run(day: str) -> bool:
         if day == DAYS[0]:
             raise RuntimeError("canary")
         time.sleep(0.5)
         return False
 
-    with serve(app_of(filled, generator=Generator(run, FIRST))) as client:
+    def begin(day: str):
+        return str(uuid4()), lambda: run(day)
+
+    with serve(app_of(filled, generator=Generator(begin, FIRST))) as client:
         failed = client.post(f"/api/status-brief/generate?date={DAYS[0]}")
         assert (failed.status_code, "canary" in failed.text) == (500, False)
         assert failed.json()["run_id"]
