@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -72,7 +74,6 @@ def search(
 @click.option("--dashboard-port", default=8000, show_default=True)
 def dev(host: str, port: int, dashboard_port: int) -> None:
     """Start the Dagster UI and its daemon on the data directory's instance, and the dashboard."""
-    from grace_assets.api.access import TokensError
     from grace_assets.instance import use_home
     from grace_assets.serving import serve_beside
 
@@ -89,9 +90,8 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
     command = [dagster, "dev", *where, "-h", host, "-p", str(port)]
     click.echo(f"Dashboard at http://127.0.0.1:{dashboard_port}")
     try:
-        sys.exit(serve_beside(settings, command, dashboard_port))
-    except TokensError as error:
-        raise click.UsageError(str(error)) from error
+        with usage_errors():
+            sys.exit(serve_beside(settings, command, dashboard_port))
     except OSError as error:
         raise click.ClickException(
             f"port {dashboard_port} is taken: --dashboard-port has another"
@@ -105,7 +105,9 @@ def serve(host: str, port: int) -> None:
     """The dashboard and the HTTP API: missions in, analytics and briefs out."""
     from grace_assets.serving import server
 
-    server(settings_or_exit(), host, port, access_or_exit(host)).run()
+    with usage_errors():
+        web = server(settings_or_exit(), host, port, access_to(host))
+    web.run()
 
 
 @click.command()
@@ -129,18 +131,27 @@ def mcp(transport: str, host: str, port: int) -> None:
     if transport == "stdio":
         server.run("stdio")
         return
-    access = access_or_exit(host)
+    with usage_errors():
+        access = access_to(host)
     app = http_app(server, access, access.hosts(host))
     uvicorn.Server(web_config(app, host, port)).run()
 
 
-def access_or_exit(host: str) -> Access:
-    from grace_assets.api.access import Access, TokensError
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What is wrong with a variable, as wrong usage."""
+    from grace_assets.api.access import AccessError
 
     try:
-        access = Access.from_env(os.environ, host)
-    except TokensError as error:
+        yield
+    except AccessError as error:
         raise click.UsageError(str(error)) from error
+
+
+def access_to(host: str) -> Access:
+    from grace_assets.api.access import Access
+
+    access = Access.from_env(os.environ, host)
     if not access.may_bind(host):
         raise click.UsageError(f"set GRACE_API_TOKEN to serve on {host}, which others can reach")
     return access

@@ -31,6 +31,7 @@ STOP_SECONDS = 20
 def application(settings: Settings, host: str, access: Access) -> FastAPI:
     """The application as bound to `host`; it reads the tables as they are at the moment."""
     from grace_assets.api.app import build_app
+    from grace_assets.api.rate import WriteLimit
     from grace_assets.dashboard.routes import routes
 
     store = StoreResource.from_settings(settings)
@@ -52,6 +53,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         store.zone,
         access,
         access.hosts(host),
+        writes=WriteLimit.from_env(os.environ),
         today=store.today,
         generator=generator(settings),
         ask=ask,
@@ -112,7 +114,7 @@ def web_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
 def serve_beside(settings: Settings, command: Sequence[str], port: int) -> int:
     """Run `command` with the application beside it on loopback, until either ends.
 
-    Returns the exit code of `command`. Raises `OSError` where the port is taken, `TokensError`
+    Returns the exit code of `command`. Raises `OSError` where the port is taken, `AccessError`
     where `GRACE_API_TOKENS` cannot be read.
     """
     import dagster as dg

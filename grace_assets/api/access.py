@@ -10,7 +10,7 @@ own machine protects writes and still sees his pages in a browser.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
@@ -75,8 +75,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-class TokensError(ValueError):
-    """`GRACE_API_TOKENS` is not as documented; the message holds none of it."""
+class AccessError(ValueError):
+    """A variable about access is not as documented; the message holds no token."""
 
 
 def _is_loopback(host: str) -> bool:
@@ -106,7 +106,7 @@ class Access:
             names, _, token = word.partition(":")
             scopes = frozenset(names.split("+"))
             if not token or not scopes <= SCOPES:
-                raise TokensError(
+                raise AccessError(
                     f"GRACE_API_TOKENS: entry {place} is not scope[+scope]:token with scopes of "
                     f"{', '.join(sorted(SCOPES))}"
                 )
@@ -149,12 +149,22 @@ def scope_needed(method: str, path: str) -> str:
 
 
 class Gate:
-    """In front of every route, also of those added later: checks the token, seals the answer."""
+    """In front of every route, also of those added later: checks the token, seals the answer.
 
-    def __init__(self, app: ASGIApp, access: Access, open_paths: Collection[str]) -> None:
+    `count_write(authorization, address)` may refuse a write.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        open_paths: Collection[str],
+        count_write: Callable[[str, str], None],
+    ) -> None:
         self._app = app
         self._access = access
         self._open_paths = frozenset(open_paths)
+        self._count_write = count_write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -171,8 +181,11 @@ class Gate:
 
         if not (scope["path"] in self._open_paths and scope["method"] in _SAFE):
             given = Headers(scope=scope).get("authorization", "")
+            needed = scope_needed(scope["method"], scope["path"])
             try:
-                self._access.check(scope_needed(scope["method"], scope["path"]), given)
+                self._access.check(needed, given)
+                if needed != "read":
+                    self._count_write(given, (scope.get("client") or ("",))[0])
             except Refusal as error:
                 answer = problem_answer(problem(error.status_code, error.detail), error.headers)
                 await answer(scope, receive, sealed)

@@ -27,6 +27,7 @@ from grace_assets.api.analytics import analytics_router
 from grace_assets.api.ask import Ask, ask_router
 from grace_assets.api.generate import Generator, generate_router
 from grace_assets.api.ingest import Ingest, OpenLanding, ingest_router
+from grace_assets.api.rate import WriteLimit
 from grace_assets.api.reads import Reads, reads_router
 from grace_assets.api.search import search_router
 from grace_assets.ask.notes import Notes
@@ -48,6 +49,7 @@ def build_app(
     hosts: Sequence[str] = ("*",),
     domain_labels: Sequence[str] = alertmanager.DOMAIN_LABELS,
     *,
+    writes: WriteLimit | None = None,
     today: Callable[[], date],
     generator: Generator | None = None,
     ask: Ask | None = None,
@@ -79,7 +81,12 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Gate, access=access or Access(), open_paths=always_open),
+            Middleware(
+                Gate,
+                access=access or Access(),
+                open_paths=always_open,
+                count_write=(writes or WriteLimit(None)).check,
+            ),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
         ],
         exception_handlers={

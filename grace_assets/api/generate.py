@@ -92,7 +92,7 @@ def generate_router(generator: Generator, reads: Reads) -> APIRouter:
     @router.post(
         "/api/status-brief/generate",
         response_model=Made,
-        responses={202: {"model": Launched}, **problems(401, 403, 404, 422, 500, 503)},
+        responses={202: {"model": Launched}, **problems(401, 403, 404, 422, 429, 500, 503)},
     )
     async def generate(
         day: Annotated[Day | None, Query(alias="date")] = None, wait: bool = True

@@ -90,7 +90,7 @@ def ingest_router(api: Ingest) -> APIRouter:
             status_code=202,
             summary=name,
             response_model=Taken,
-            responses=problems(400, 401, 403, 408, 413, 415, 422, 503),
+            responses=problems(400, 401, 403, 408, 413, 415, 422, 429, 503),
             openapi_extra={"requestBody": {"required": True, "content": content}},
         )
     return router

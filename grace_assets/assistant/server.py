@@ -22,6 +22,7 @@ from grace_assets.api.access import Access, Gate, Refusal
 from grace_assets.api.answers import Day, plain
 from grace_assets.api.ask import Answer, Ask, Unknown
 from grace_assets.api.models import Brief, FollowUp, MissionDetail, Missions
+from grace_assets.api.rate import WriteLimit
 from grace_assets.api.reads import Reads, VerdictName, between
 from grace_assets.ask.notes import Note, Notes
 from grace_assets.core import analytics, series
@@ -188,5 +189,6 @@ def http_app(server: MCPServer, access: Access, hosts: Sequence[str]) -> Starlet
         transport_security=open_hosts,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.add_middleware(Gate, access=access, open_paths=())
+    writes = WriteLimit(None)  # There are none.
+    app.add_middleware(Gate, access=access, open_paths=(), count_write=writes.check)
     return app

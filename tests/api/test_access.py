@@ -5,8 +5,9 @@ from click.testing import CliRunner
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from grace_assets.api.access import Access, TokensError
+from grace_assets.api.access import Access, AccessError
 from grace_assets.api.app import build_app
+from grace_assets.api.rate import WriteLimit
 from grace_assets.cli import main
 from grace_assets.resources import StoreResource
 from tests.serving import serve
@@ -111,7 +112,7 @@ def test_reads_are_private_off_loopback_and_where_a_token_names_them(served, env
 def test_tokens_that_are_not_as_documented_stop_the_server_and_are_not_shown(
     text, monkeypatch, tmp_path
 ):
-    with pytest.raises(TokensError) as raised:
+    with pytest.raises(AccessError) as raised:
         Access.from_env({"GRACE_API_TOKENS": f"read:ok {text}"})
     assert "entry 2" in str(raised.value)
     assert "canary" not in str(raised.value)
@@ -127,3 +128,35 @@ def test_the_server_refuses_to_start_where_others_could_write(monkeypatch, tmp_p
     result = CliRunner().invoke(main, ["serve", "--host", "0.0.0.0"])
     assert result.exit_code == 2
     assert "GRACE_API_TOKEN" in result.output
+
+
+def test_too_many_writes_of_one_token_are_told_when_to_come_again(served):
+    writes = WriteLimit.from_env({"GRACE_API_RATE_LIMIT": "3/minute"})
+    with served(TOKENS, writes=writes) as client:
+        sent = [client.post("/api/missions/events", headers=bearer("canary-i")) for _ in range(4)]
+        assert [answer.status_code for answer in sent] == [415, 415, 415, 429]
+        assert 1 <= int(sent[3].headers["retry-after"]) <= 61
+        assert sent[3].headers["content-type"] == "application/problem+json"
+        # Another token, and reads of the same, go on.
+        other = client.post("/api/missions/events", headers=bearer("canary:ia"))
+        assert other.status_code == 415
+        assert client.get("/api/missions", headers=bearer("canary-r")).status_code == 200
+
+
+def test_a_wrong_token_uses_up_nobodys_writes(served):
+    writes = WriteLimit.from_env({"GRACE_API_RATE_LIMIT": "1/minute"})
+    with served(TOKENS, writes=writes) as client:
+        for _ in range(3):
+            wrong = client.post("/api/missions/events", headers=bearer("wrong"))
+            assert wrong.status_code == 401
+        right = client.post("/api/missions/events", headers=bearer("canary-i"))
+        assert right.status_code == 415
+
+
+def test_a_limit_that_cannot_be_read_is_wrong_usage(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRACE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("GRACE_API_RATE_LIMIT", "often")
+    refused = CliRunner().invoke(main, ["serve"])
+    assert refused.exit_code == 2
+    assert "GRACE_API_RATE_LIMIT" in refused.output
+    assert WriteLimit.from_env({"GRACE_API_RATE_LIMIT": "off"}).check("", "::1") is None
