@@ -34,9 +34,14 @@ def _iso_date(value: object) -> date:
 Day = Annotated[
     date, BeforeValidator(_iso_date), WithJsonSchema({"type": "string", "format": "date"})
 ]
-Domain = Annotated[str | None, Query(max_length=100, examples=["payments"])]
-Period = Annotated[int, Query(ge=1, le=36_600)]
+Domain = Annotated[
+    str | None,
+    Query(max_length=100, description="All domains where not given.", examples=["payments"]),
+]
+Period = Annotated[int, Query(ge=1, le=36_600, description="Dates up to `end_date`.")]
 EndDate = Annotated[Day | None, Query(description="Last date; today where not given.")]
+FirstDate = Annotated[Day | None, Query(alias="from", description="First date.")]
+LastDate = Annotated[Day | None, Query(alias="to", description="Last date.")]
 
 
 def plain(value: Any) -> Any:

@@ -25,6 +25,7 @@ from starlette.routing import BaseRoute
 from grace_assets.api.access import Access, Gate, Problem, problem, problem_answer
 from grace_assets.api.analytics import analytics_router
 from grace_assets.api.ask import Ask, ask_router
+from grace_assets.api.examples import ANSWERS
 from grace_assets.api.generate import Generator, generate_router
 from grace_assets.api.ingest import Ingest, OpenLanding, ingest_router
 from grace_assets.api.rate import WriteLimit
@@ -32,7 +33,7 @@ from grace_assets.api.reads import Reads, reads_router
 from grace_assets.api.search import search_router
 from grace_assets.ask.notes import Notes
 from grace_assets.lake.tables import Lake
-from grace_assets.render.definitions import figures_page
+from grace_assets.render.definitions import field_definitions, figures_page
 from grace_assets.render.message import FIGURES_PATH
 from grace_assets.sources import alertmanager
 
@@ -125,9 +126,23 @@ def _describe(app: FastAPI) -> None:
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
         _pairs_as_arrays(document)
+        for name, schema in schemas.items():
+            _define(name, schema)
+        for (method, path, status), example in ANSWERS.items():
+            if operation := document["paths"].get(path, {}).get(method):
+                operation["responses"][status]["content"]["application/json"]["example"] = example
         return document
 
     app.openapi = described
+
+
+def _define(name: str, schema: dict[str, Any]) -> None:
+    """Fields are described by the page of definitions, so that each figure has one."""
+    meanings = field_definitions()
+    for field, of in schema.get("properties", {}).items():
+        meaning = meanings.get(f"{name}.{field}") or meanings.get(field)
+        if meaning and "description" not in of:
+            of["description"] = meaning
 
 
 def _pairs_as_arrays(part: Any) -> None:

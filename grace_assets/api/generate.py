@@ -95,7 +95,8 @@ def generate_router(generator: Generator, reads: Reads) -> APIRouter:
         responses={202: {"model": Launched}, **problems(401, 403, 404, 422, 429, 500, 503)},
     )
     async def generate(
-        day: Annotated[Day | None, Query(alias="date")] = None, wait: bool = True
+        day: Annotated[Day | None, Query(alias="date", description="Yesterday by default.")] = None,
+        wait: Annotated[bool, Query(description="Answer when the run has ended.")] = True,
     ) -> Response:
         """Make the brief of a day; yesterday's where none is named. Nothing is sent."""
         today = reads.today()

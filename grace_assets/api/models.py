@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from grace_assets.core.schemas import DATE, TABLES
 
@@ -25,10 +25,11 @@ _TYPES: dict[str, Any] = {
 
 def row_model(name: str, table: str) -> type[BaseModel]:
     """A row of a table, with its `date`."""
-    fields: dict[str, Any] = {DATE: (str, ...)}
+    fields: dict[str, Any] = {DATE: (str, Field(description="The day, `YYYY-MM-DD`."))}
     for column in TABLES[table].columns:
         kind = _TYPES[column.type]
-        fields[column.name] = (kind if column.required else kind | None, ...)
+        kind = kind if column.required else kind | None
+        fields[column.name] = (kind, Field(description=column.description))
     return create_model(name, **fields)
 
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from grace_assets.api.access import Refusal, problems
-from grace_assets.api.answers import Day, Domain, plain, told
+from grace_assets.api.answers import Day, Domain, FirstDate, LastDate, plain, told
 from grace_assets.api.models import Brief, FollowUp, MissionDetail, Missions
 from grace_assets.core import loop_stats
 from grace_assets.core.schemas import DATE, VERDICTS
@@ -153,10 +153,12 @@ def reads_router(reads: Reads) -> APIRouter:
         request: Request,
         domain_id: Domain = None,
         verdict: VerdictName | None = None,
-        first: Annotated[Day | None, Query(alias="from")] = None,
-        last: Annotated[Day | None, Query(alias="to")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-        cursor: Annotated[str | None, Query(max_length=2000)] = None,
+        first: FirstDate = None,
+        last: LastDate = None,
+        limit: Annotated[int, Query(ge=1, le=1000, description="Missions a page.")] = 50,
+        cursor: Annotated[
+            str | None, Query(max_length=2000, description="`next_cursor` of the page before.")
+        ] = None,
     ) -> Response:
         """Missions, latest first; dates are inclusive."""
         wanted = {"domain_id": domain_id, "verdict": verdict}

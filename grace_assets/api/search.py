@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from grace_assets.api.access import problems
-from grace_assets.api.answers import Day, Domain, told
+from grace_assets.api.answers import Domain, FirstDate, LastDate, told
 from grace_assets.api.reads import between
 from grace_assets.ask.notes import Note, Notes
 
@@ -19,11 +19,14 @@ def search_router(notes: Notes) -> APIRouter:
     @router.get("/api/search", response_model=list[Note])
     def search(
         request: Request,
-        q: Annotated[str, Query(min_length=1, max_length=500, examples=["slow checkout"])],
+        q: Annotated[
+            str,
+            Query(min_length=1, max_length=500, description="Words.", examples=["slow checkout"]),
+        ],
         domain_id: Domain = None,
-        first: Annotated[Day | None, Query(alias="from")] = None,
-        last: Annotated[Day | None, Query(alias="to")] = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 10,
+        first: FirstDate = None,
+        last: LastDate = None,
+        limit: Annotated[int, Query(ge=1, le=100, description="Notes at most.")] = 10,
     ) -> Response:
         """Missions and briefs that fit the words of `q` best; dates are inclusive."""
 
