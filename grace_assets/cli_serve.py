@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +78,8 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
     from grace_assets.serving import serve_beside
 
     settings = settings_or_exit()
+    if not os.environ.get("DAGSTER_UI_URL"):
+        settings = replace(settings, dagster_url=f"http://{host}:{port}")
     home = use_home(settings)
     click.echo(f"Instance {home}; UI at http://{host}:{port}")
     beside = Path(sys.executable).with_name("dagster")

@@ -12,6 +12,7 @@ from grace_assets.ask.facts import Facts, Row
 from grace_assets.ask.tell_missions import MAX_SOURCES, SHOWN, score_interval, verdicts
 from grace_assets.ask.telling import Figure, Result, Telling
 from grace_assets.core import wording
+from grace_assets.core.reasons import reason
 from grace_assets.core.schemas import DATE
 from grace_assets.core.uncertainty import wilson_interval
 
@@ -204,6 +205,8 @@ def _one(facts: Facts, t: Telling) -> Result:
             f"{name} from {t.quote(row['source'], 60)}: {t.count(row['n_pre'])} readings before, "
             f"{t.count(row['n_post'])} after, {references} to compare with."
         )
+    if why := [reason(code) for code in mission["reason_codes"]]:
+        t.say(f"Why: {t.quote('; '.join(why), 400)}.")
     t.say(f"Credit: {wording.ATTRIBUTION_WORDS[mission['attribution']]}.")
     _placebo(facts, t)
     return Result(score, "score", 1, interval, (mission["mission_id"],))

@@ -141,6 +141,7 @@ def status_briefs(
     from grace_assets.core.brief_trend import COLUMNS, TREND_DAYS, day_totals, trend_lines
     from grace_assets.core.claims import unsupported_in_brief
     from grace_assets.render import markdown
+    from grace_assets.render.charts import markdown_sparklines
 
     lake, ledger = store.lake(), store.ledger()
     history = follow_up_history(store)
@@ -163,6 +164,9 @@ def status_briefs(
             table = preview([{c: d[c] for c in columns} for d in domains], len(domains))
             previews_by_day[day] = f"**{brief.headline}**\n\n{table}"
             figures[day] = {"brief": dg.MetadataValue.md(text), "revision": revision}
+            if lines and day == context.partition_keys[-1]:
+                # Twenty kilobytes: a year of them would be most of the event log.
+                figures[day]["charts"] = dg.MetadataValue.md(markdown_sparklines(lines))
     report(context, written, previews_by_day, figures)
     yield dg.MaterializeResult()
     yield verdict(context, "brief_numbers_supported", unsupported)

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from grace_assets.core import wording
 from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.reasons import reason
 from grace_assets.core.schemas import VERDICTS
 from grace_assets.dashboard.answer import answer_page
 from grace_assets.dashboard.briefs import brief_page
@@ -191,6 +192,7 @@ class Pages:
             counted=wording.counted,
             duration=wording.duration,
             measure=wording.measure,
+            reason=reason,
             spoken=wording.spoken,
             verdict_words=wording.VERDICT_WORDS,
             **values,

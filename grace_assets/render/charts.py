@@ -7,6 +7,7 @@ screen reader and a dark theme can read them.
 from __future__ import annotations
 
 import io
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,18 @@ LINE, LAST = COLOURS["spark"], COLOURS["last"]
 def sparklines(lines: Sequence[TrendLine]) -> dict[str, bytes]:
     """A PNG of `WIDTH` × `HEIGHT` CSS pixels, with a clear background, for each kind of line."""
     return {line.kind: _sparkline(line) for line in lines}
+
+
+def markdown_sparklines(lines: Sequence[TrendLine]) -> str:
+    """A markdown table of the lines with their pictures in it, for Dagster's metadata."""
+    pictures = sparklines(lines)
+    rows = [
+        f"| {line.fact.label} | {line.fact.text} "
+        f"| ![{line.fact.label}](data:image/png;base64,{b64encode(pictures[line.kind]).decode()}) |"
+        for line in lines
+    ]
+    span = f"{lines[0].first} to {lines[0].last}"
+    return "\n".join(["| | the day, and the days before | " + span + " |", "|---|---|---|", *rows])
 
 
 def inline_sparklines(lines: Sequence[TrendLine]) -> dict[str, Markup]:

@@ -12,6 +12,7 @@ from grace_assets import sample
 from grace_assets.ask.answer import Answerer
 from grace_assets.ask.telling import Telling, worded
 from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.core.reasons import reason
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.tables import Lake
 from tests.ask.answered import ANSWERED, UNANSWERED
@@ -112,6 +113,18 @@ def test_what_cannot_be_answered_says_why_and_what_could_be_asked(ask, question,
     assert answer["why"] in answer["answer"]
     assert not {"value", "sources", "n"} & set(answer)
     assert ask(answer["examples"][0])["kind"] != "unknown"
+
+
+def test_every_reason_that_the_story_holds_is_told_in_words(story):
+    lake = Lake(story)
+    codes = {
+        code
+        for table in ("mission_outcomes", "mission_telemetry", "mission_verdicts")
+        for row in lake.read(table, lake.days(table), ["reason_codes"]).to_pylist()
+        for code in row["reason_codes"]
+    }
+    assert len(codes) > 15
+    assert [code for code in codes if reason(code) == code.replace("_", " ")] == []
 
 
 def answered(root: Path, question: str, today: date = date(2025, 1, 4), **rows: list) -> dict:
