@@ -413,3 +413,17 @@ def test_the_check_fails_when_the_judge_would_call_untouched_hours_a_success(tmp
     assert not failed.passed
     assert re.match(r"latency_ms: \d+ of 120 \(\d\.\d %\)", failed.metadata["sample"].value)
     assert result.success
+
+
+def test_the_last_day_of_a_run_shows_its_charts_in_dagster(loop):
+    loop.take(*missions())
+    result = loop.run(*DAYS, **{DELIVER_TAG: "never"})
+    shown = {
+        event.partition: event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+        if event.asset_key == dg.AssetKey("status_briefs")
+    }
+    assert [day for day, metadata in shown.items() if "charts" in metadata] == [DAYS[-1]]
+    charts = shown[DAYS[-1]]["charts"].value
+    assert charts.count("data:image/png;base64,") >= 2
+    assert "Missions a day" in charts

@@ -129,7 +129,7 @@ def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, out
         check(
             "status_briefs",
             "brief_numbers_supported",
-            "No number in a brief that no row supports.",
+            "No number in a brief, or in any channel's text of it, that no row supports.",
             blocking=True,
         )
     ],
@@ -142,6 +142,7 @@ def status_briefs(
     from grace_assets.core.claims import unsupported_in_brief
     from grace_assets.render import markdown
     from grace_assets.render.charts import markdown_sparklines
+    from grace_assets.render.claims import unsupported_in_channels
 
     lake, ledger = store.lake(), store.ledger()
     history = follow_up_history(store)
@@ -164,6 +165,9 @@ def status_briefs(
             table = preview([{c: d[c] for c in columns} for d in domains], len(domains))
             previews_by_day[day] = f"**{brief.headline}**\n\n{table}"
             figures[day] = {"brief": dg.MetadataValue.md(text), "revision": revision}
+            if day == context.partition_keys[-1]:
+                for channel, numbers in unsupported_in_channels(brief).items():
+                    unsupported += [f"{day} in {channel}: {number}" for number in numbers]
             if lines and day == context.partition_keys[-1]:
                 # Twenty kilobytes: a year of them would be most of the event log.
                 figures[day]["charts"] = dg.MetadataValue.md(markdown_sparklines(lines))

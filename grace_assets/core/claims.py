@@ -153,12 +153,14 @@ def unsupported_narratives(
     return found
 
 
-def unsupported_in_brief(brief: Brief, text: str | None = None) -> list[str]:
+def unsupported_in_brief(
+    brief: Brief, text: str | None = None, pieces: Iterable[str] = ()
+) -> list[str]:
     """The numbers of a brief, or of a rendering of it, that its figures do not support.
 
     Each figure is held against its own values, the headline against the day's totals. With
     `text` (a rendering) whatever remains outside figures and passages from rows is held against
-    nothing: a renderer has no numbers of its own.
+    nothing: a renderer has no numbers of its own. `pieces` are parts of figures that it sets apart.
     """
     totals = brief.totals
     counts = [totals.missions, totals.failures, *totals.verdicts.values()]
@@ -167,7 +169,7 @@ def unsupported_in_brief(brief: Brief, text: str | None = None) -> list[str]:
     for figure in brief.all_figures():
         found += unsupported_numbers(figure.text, figure.values)
     if text is not None:
-        found += unsupported_numbers(text, (), [*_worded(brief), *_from_rows(brief)])
+        found += unsupported_numbers(text, (), [*_worded(brief), *_from_rows(brief), *pieces])
     return found
 
 
