@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -154,13 +154,17 @@ def unsupported_narratives(
 
 
 def unsupported_in_brief(
-    brief: Brief, text: str | None = None, pieces: Iterable[str] = ()
+    brief: Brief,
+    text: str | None = None,
+    pieces: Iterable[str] = (),
+    as_shown: Callable[[str], str] = str,
 ) -> list[str]:
     """The numbers of a brief, or of a rendering of it, that its figures do not support.
 
     Each figure is held against its own values, the headline against the day's totals. With
     `text` (a rendering) whatever remains outside figures and passages from rows is held against
-    nothing: a renderer has no numbers of its own. `pieces` are parts of figures that it sets apart.
+    nothing: a renderer has no numbers of its own. `pieces` are parts of figures that it sets
+    apart, `as_shown` is what it does to passages from rows.
     """
     totals = brief.totals
     counts = [totals.missions, totals.failures, *totals.verdicts.values()]
@@ -169,7 +173,8 @@ def unsupported_in_brief(
     for figure in brief.all_figures():
         found += unsupported_numbers(figure.text, figure.values)
     if text is not None:
-        found += unsupported_numbers(text, (), [*_worded(brief), *_from_rows(brief), *pieces])
+        passages = map(as_shown, (*_worded(brief), *_from_rows(brief), *pieces))
+        found += unsupported_numbers(text, (), passages)
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html as entities
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -18,20 +18,32 @@ from grace_assets.render import html, markdown, short, slack, text
 _SPOKEN = ("text", "alt_text")
 """Keys of a Slack payload whose strings people read."""
 _MARKS = re.compile(r"[*_~`]")
+_LEFT_OUT = re.compile(
+    r"\b[\d,]+ more (?:lines?|domains?|problems?|follow-ups?|metrics?|missions?)\b"
+)
+"""What a channel had no room for, which it alone can count."""
 
 
 def unsupported_in_channels(brief: Brief) -> dict[str, list[str]]:
     """Channel → the numbers in its text that the brief's figures do not support."""
     pieces = [piece for figure in brief.figures for piece in html.split_figure(figure.text)]
     page = html.render(brief, {line.kind: "" for line in brief.trends})
-    blocks = _MARKS.sub("", entities.unescape(" ".join(_strings(slack.payload(brief)))))
+    blocks = _unmarked(entities.unescape(" ".join(_strings(slack.payload(brief)))))
+
+    def found(said: str, shown: Callable[[str], str] = str, also: Iterable[str] = ()) -> list[str]:
+        return unsupported_in_brief(brief, said, [*_LEFT_OUT.findall(said), *also], shown)
+
     return {
-        "text": unsupported_in_brief(brief, text.render(brief)),
-        "markdown": unsupported_in_brief(brief, markdown.render(brief).replace("\\", "")),
-        "slack": unsupported_in_brief(brief, blocks),
-        "short": unsupported_in_brief(brief, short.render(brief)),
-        "email": unsupported_in_brief(brief, _words(page), pieces),
+        "text": found(text.render(brief)),
+        "markdown": found(markdown.render(brief).replace("\\", "")),
+        "slack": found(blocks, _unmarked),
+        "short": found(short.render(brief), short.plain),
+        "email": found(_words(page), also=pieces),
     }
+
+
+def _unmarked(said: str) -> str:
+    return _MARKS.sub("", said)
 
 
 def _strings(value: Any) -> Iterator[str]:

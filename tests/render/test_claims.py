@@ -6,12 +6,29 @@ import pytest
 
 from grace_assets.render import html, short, slack, text
 from grace_assets.render.claims import unsupported_in_channels
-from tests.rows import brief, eventful_day
+from tests.render.test_large_days import large_day
+from tests.rows import brief, eventful_day, failed, follow_up, problem
 
 CHANNELS = {"text", "markdown", "slack", "short", "email"}
 
 
-@pytest.mark.parametrize("day", [eventful_day(), brief()], ids=["eventful", "empty"])
+HOSTILE = "77 *99* <b>12</b>`3` \u202e5 <img src=//e.example/4.png> & _6_ [7](http://8)"
+
+
+def hostile_day():
+    """Event text with numbers and with every sign that a channel escapes or drops."""
+    return brief(
+        [failed("m 1", domain_id=HOSTILE, title=HOSTILE, error=HOSTILE, narrative=HOSTILE)],
+        problems=[problem(domain_id=HOSTILE, description=HOSTILE)],
+        follow_ups=[follow_up(domain_id=HOSTILE, title=HOSTILE, reason=HOSTILE)],
+    )
+
+
+@pytest.mark.parametrize(
+    "day",
+    [eventful_day(), brief(), hostile_day(), large_day(["cart down 7"], 300, 1)],
+    ids=["eventful", "empty", "hostile", "large"],
+)
 def test_every_channel_says_only_what_rows_support(day):
     assert unsupported_in_channels(day) == {channel: [] for channel in CHANNELS}
 
