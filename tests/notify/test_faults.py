@@ -35,10 +35,10 @@ NOWHERE = "no-such-host.invalid"
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FIRST_PAUSE", "DEFAULT_WAIT", "SPACING"):
         monkeypatch.setattr(slack, name, timedelta(milliseconds=5))
-    monkeypatch.setattr(slack, "CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr(slack, "SlackSender", partial(slack.SlackSender, attempt_seconds=0.8))
-    monkeypatch.setattr(email.EmailSender.__init__, "__defaults__", (0.6,))
-    monkeypatch.setattr(email, "COMMAND_SECONDS", 0.6)
+    monkeypatch.setattr(slack, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(slack, "SlackSender", partial(slack.SlackSender, attempt_seconds=2.0))
+    monkeypatch.setattr(email.EmailSender.__init__, "__defaults__", (1.2,))
+    monkeypatch.setattr(email, "COMMAND_SECONDS", 1.2)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_an_answer_that_drips_in_time_is_read_to_its_end(tmp_path: Path):
 
 
 def test_an_answer_that_drips_for_too_long_is_unknown_though_each_byte_was_in_time(tmp_path: Path):
-    with raw_server(OK + b"Content-Length: 2\r\n\r\nok", pause=0.05) as server:
+    with raw_server(OK + b"Content-Length: 2\r\n\r\nok", pause=0.15) as server:
         [result] = to(server.url, tmp_path)()
     assert (result.status, result.reason) == ("unknown", "no answer in time")
     assert len(server.bodies) == 1
