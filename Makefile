@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed kill-delivery api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench kill-delivery api-fuzz lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ judge-real: $(VENV)/installed-dev  ## The judge on real sets: make judge-real DA
 
 judge-speed: $(VENV)/installed-dev  ## 100,000 missions against 10 million samples, beside reading them
 	$(BIN)/python -m benchmarks.judge_speed $(ARGS)
+
+bench: $(VENV)/installed-dev  ## Everything that takes time, beside a peer in the same run (a quarter of an hour)
+	$(BIN)/python -m benchmarks.suite $(ARGS)
 
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)
