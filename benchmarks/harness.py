@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,13 +56,15 @@ class Result:
 
 Group = Callable[[Scale, Path], list[Result]]
 """Measures the rows of one kind in an empty folder of its own."""
+Name = TypeVar("Name")
+"""What a task is called."""
 
 
 def interleave(
-    tasks: Mapping[str, Callable[[], float]], rounds: int, *, warm: bool = True
-) -> dict[str, list[float]]:
+    tasks: Mapping[Name, Callable[[], float]], rounds: int, *, warm: bool = True
+) -> dict[Name, list[float]]:
     """Each task's figures, all tasks once a round; `warm` throws a first round away."""
-    figures: dict[str, list[float]] = {name: [] for name in tasks}
+    figures: dict[Name, list[float]] = {name: [] for name in tasks}
     for turn in range(rounds + warm):
         for name, task in tasks.items():
             figure = task()
@@ -70,15 +73,15 @@ def interleave(
     return figures
 
 
-def ratio(figures: Mapping[str, Sequence[float]], ours: str, peer: str) -> float:
+def ratio(figures: Mapping[Name, Sequence[float]], ours: Name, peer: Name) -> float:
     """The median of the rounds' ratios."""
     return median(a / b for a, b in zip(figures[ours], figures[peer], strict=True))
 
 
 def compared(
-    figures: Mapping[str, Sequence[float]],
-    ours: str,
-    peer: str,
+    figures: Mapping[Name, Sequence[float]],
+    ours: Name,
+    peer: Name,
     *,
     work: str,
     against: str,
@@ -155,3 +158,8 @@ def seconds(value: float) -> str:
         if value >= size:
             return f"{value / size:,.3g} {unit}" if value < 1000 else f"{value:,.0f} s"
     return f"{value / 1e-6:.2g} µs"
+
+
+def figure(value: float) -> str:
+    """A ratio as people say it: 1.15, and 1/1,200 where it is small."""
+    return f"{value:.3g}" if value >= 0.05 else f"1/{1 / value:,.0f}"

@@ -6,7 +6,7 @@ has problems to find. Values are otherwise lognormal noise around a level.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,13 +23,16 @@ METRICS = ("cpu_percent", "error_rate", "latency_ms", "queue_depth", "throughput
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 """The first partition by default."""
 SECOND, DAY = 1_000_000, 86_400_000_000
+SETTLE_SECONDS, WINDOW_SECONDS = 300, 3600
+"""For samples that are five minutes apart: the shipped windows are half an hour, too few."""
 STAMP = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True)
 class Missions:
-    """Columns, ordered by start: domain number, start and end in microseconds."""
+    """Columns, ordered by start: own and domain's number, start and end in microseconds."""
 
+    number: np.ndarray
     domain: np.ndarray
     started: np.ndarray
     completed: np.ndarray
@@ -38,13 +41,23 @@ class Missions:
     def __len__(self) -> int:
         return len(self.domain)
 
+    def of_days(self, first: int, last: int) -> Missions:
+        """Those of the days first ≤ n < last, counted from `FIRST`."""
+        edges = instant(FIRST) + np.array([first, last]) * DAY
+        some = slice(*np.searchsorted(self.started, edges))
+        return Missions(*(getattr(self, field.name)[some] for field in fields(self)))
+
 
 def missions(count: int, days: int, domains: int, seed: int = 1) -> Missions:
-    """`count` missions of 2 to 20 minutes, evenly over `days` from `FIRST`; none over midnight."""
+    """`count` missions of 2 to 20 minutes, evenly over `days` from `FIRST`.
+
+    None of their windows crosses midnight.
+    """
     rng = np.random.default_rng(seed)
     day = np.arange(count) % days * DAY
-    started = np.sort(instant(FIRST) + day + rng.integers(3600, 82_800, count) * SECOND)
+    started = np.sort(instant(FIRST) + day + rng.integers(3600, 79_200, count) * SECOND)
     return Missions(
+        number=np.arange(count),
         domain=rng.integers(0, domains, count),
         started=started,
         completed=started + rng.integers(120, 1200, count) * SECOND,
@@ -64,7 +77,7 @@ def write_events(path: Path, made: Missions, domains: int) -> None:
         for column, shift in ((made.started, -60), (made.started, 0), (made.completed, 0))
     ]
     with path.open("w", encoding="utf-8") as file:
-        rows = zip(names, *times, made.success, strict=True)
+        rows = zip(made.number, names, *times, made.success, strict=True)
         file.writelines(
             f'{{"mission_id": "m-{n:08}", "domain_id": "{name}", "title": "Latency of {name} '
             f'above its limit", "mission_type": "performance_optimization", "severity": "high", '
@@ -74,7 +87,7 @@ def write_events(path: Path, made: Missions, domains: int) -> None:
             f'ms for ten minutes"}}, "actions": ["scaled workers from 4 to 8", "moved the hot '
             f'shard {n % 97}"], "metrics": {{"latency_ms": {400 + n % 50}.25, "error_rate": '
             f"1.75}}}}\n"
-            for n, (name, detected, started, completed, success) in enumerate(rows)
+            for n, name, detected, started, completed, success in rows
         )
 
 
@@ -87,7 +100,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
         start = instant(FIRST) + day * DAY
         times = start + np.arange(ticks) * step_seconds * SECOND
         value = 200 * np.exp(0.1 * rng.standard_normal((domains, len(METRICS), ticks)))
-        value *= 1 + 0.8 * _busy(made, times, domains)[:, None, :]
+        value *= 1 + 0.8 * _busy(made.of_days(day, day + 1), times, domains)[:, None, :]
         rows = pa.table(
             {
                 "source": pa.repeat("rag_kpis", series * ticks),
@@ -103,14 +116,11 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
 
 def _busy(made: Missions, times: np.ndarray, domains: int) -> np.ndarray:
     """(domains, ticks): whether a mission's problem shows at that time."""
-    low = np.searchsorted(made.started, times[0] - DAY)
-    high = np.searchsorted(made.started, times[-1] + DAY)
     change = np.zeros((domains, len(times) + 1), np.int64)
-    some = slice(low, high)
-    begin = np.searchsorted(times, made.started[some] - 1800 * SECOND)
-    end = np.searchsorted(times, made.completed[some])
-    np.add.at(change, (made.domain[some], begin), 1)
-    np.add.at(change, (made.domain[some], end), -1)
+    begin = np.searchsorted(times, made.started - 1800 * SECOND)
+    end = np.searchsorted(times, made.completed)
+    np.add.at(change, (made.domain, begin), 1)
+    np.add.at(change, (made.domain, end), -1)
     return np.cumsum(change, axis=1)[:, :-1] > 0
 
 
@@ -120,7 +130,7 @@ def event_table(made: Missions, domains: int) -> pa.Table:
     return pa.table(
         {
             "date": pa.array(days.astype(str)),
-            "mission_id": [f"m-{n:08}" for n in range(len(made))],
+            "mission_id": [f"m-{n:08}" for n in made.number],
             "domain_id": domain_names(domains)[made.domain],
             "started_at": pa.array(made.started).cast(STAMP),
             "completed_at": pa.array(made.completed).cast(STAMP),
@@ -172,3 +182,23 @@ def _nothing(field: pa.Field, count: int) -> pa.Array:
     if field.nullable:
         return pa.nulls(count, field.type)
     return pa.repeat(pa.scalar([], field.type), count)
+
+
+def telemetry(rows: pa.Table) -> pa.Table:
+    """What `kpi_daily` reads of `mission_telemetry`, for rows that `outcomes` made."""
+    changes = rows["metrics_delta"].combine_chunks()
+    missions = pa.array(np.repeat(np.arange(rows.num_rows), len(METRICS)))
+    percent = changes.items
+    return pa.table(
+        {
+            **{name: rows[name].take(missions) for name in ("date", "mission_id", "domain_id")},
+            "metric": changes.keys,
+            "source": pa.repeat("rag_kpis", len(percent)),
+            "pre": pa.repeat(100.0, len(percent)),
+            "post": pc.add(percent, 100.0),
+            "delta": percent,
+            "percent_change": percent,
+            "improvement_percent": pc.negate(percent),
+            "improved": pc.less(percent, 0.0),
+        }
+    )

@@ -20,13 +20,16 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import ingest, startup, telemetry
-from benchmarks.harness import ROOT, Group, Result, Scale
+from benchmarks import backfill, http_reads, ingest, reads, startup, telemetry
+from benchmarks.harness import ROOT, Group, Result, Scale, figure
 
 GROUPS: dict[str, Group] = {
     "startup": startup.measure,
     "ingest": ingest.measure,
     "telemetry": telemetry.measure,
+    "reads": reads.measure,
+    "http": http_reads.measure,
+    "backfill": backfill.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 PACKAGES = ("dagster", "pyarrow", "numpy", "msgspec", "fastapi", "starlette", "uvicorn", "duckdb")
@@ -73,11 +76,6 @@ def cells(result: Result) -> list[str]:
         f"{sign} {figure(result.reach)}{result.unit}",
         "yes" if result.kept else "**no**",
     ]
-
-
-def figure(value: float) -> str:
-    """A ratio as people say it: 1.15, and 1/1,200 where it is small."""
-    return f"{value:.3g}" if value >= 0.05 else f"1/{1 / value:,.0f}"
 
 
 def page(sections: Sequence[tuple[str, Sequence[Result]]], arguments: Sequence[str]) -> str:
