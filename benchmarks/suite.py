@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import backfill, http_reads, ingest, reads, startup, telemetry
+from benchmarks import arrivals, backfill, http_reads, ingest, reads, startup, telemetry
 from benchmarks.harness import ROOT, Group, Result, Scale, figure
 
 GROUPS: dict[str, Group] = {
@@ -30,6 +30,7 @@ GROUPS: dict[str, Group] = {
     "reads": reads.measure,
     "http": http_reads.measure,
     "backfill": backfill.measure,
+    "arrivals": arrivals.measure,
 }
 PAGE = ROOT / "docs" / "benchmarks.md"
 PACKAGES = ("dagster", "pyarrow", "numpy", "msgspec", "fastapi", "starlette", "uvicorn", "duckdb")
