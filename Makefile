@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed kill-delivery search-recall api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench kill-delivery search-recall api-fuzz lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ judge-speed: $(VENV)/installed-dev  ## 100,000 missions against 10 million sampl
 
 search-recall: $(VENV)/installed-dev  ## How often search finds the right mission among five
 	$(BIN)/python -m benchmarks.search_recall
+
+bench: $(VENV)/installed-dev  ## Everything that takes time, beside a peer in the same run (a quarter of an hour)
+	$(BIN)/python -m benchmarks.suite $(ARGS)
 
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)

@@ -1,0 +1,123 @@
+"""A range of days through every table: beside a bare script, day by day, and ten times as much."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from benchmarks import made
+from benchmarks.harness import Ran, Result, Scale, clean_env, run, script, seconds
+
+DOMAINS, STEP_SECONDS = 20, 300
+YEAR, SAMPLED = 365, 5
+"""Of the single days so many are run, evenly spread; the time of all is extrapolated."""
+GROWTH_DAYS = 31
+CATALOGUE = """
+"*":
+  direction: lower
+  settle_seconds: {settle}
+  window_seconds: {window}
+"""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A data directory with the missions of some days taken in and their samples in the store."""
+
+    data: Path
+    events: Path
+    days: int
+
+    def env(self) -> dict[str, str]:
+        return clean_env(self.data, GRACE_KPI_CATALOG=str(self.data / "kpis.yaml"))
+
+    def backfill(self, first: int = 0, last: int | None = None) -> Ran:
+        """All assets of the days first … last (all), one run, by the shipped command."""
+        dates = [
+            (made.FIRST.date() + timedelta(days=day)).isoformat()
+            for day in (first, self.days - 1 if last is None else last)
+        ]
+        grace = script("grace")
+        return run([grace, "backfill", "--from", dates[0], "--to", dates[1]], self.env())
+
+
+def measure(scale: Scale, folder: Path) -> list[Result]:
+    count = scale.of(1_000_000)
+    return [*year(count, folder / "year"), *growth(scale.of(20_000), folder / "growth")]
+
+
+def prepare(folder: Path, count: int, days: int) -> Range:
+    data, events = folder / "data", folder / "missions.jsonl"
+    data.mkdir(parents=True)
+    missions = made.missions(count, days, DOMAINS)
+    made.write_events(events, missions, DOMAINS)
+    made.write_samples(data, missions, days, DOMAINS, STEP_SECONDS)
+    rules = CATALOGUE.format(settle=made.SETTLE_SECONDS, window=made.WINDOW_SECONDS)
+    (data / "kpis.yaml").write_text(rules, encoding="utf-8")
+    prepared = Range(data, events, days)
+    run([script("grace"), "ingest", events], prepared.env())
+    return prepared
+
+
+def year(count: int, folder: Path) -> list[Result]:
+    """One run over a year; a DuckDB script on its files; some of its days one by one."""
+    made_of = prepare(folder, count, YEAR)
+    samples, out = made_of.data / "samples", folder / "duckdb"
+    bare = run([sys.executable, "-m", "benchmarks.duckdb_days", made_of.events, samples, out])
+    shutil.rmtree(out)
+    whole = made_of.backfill()
+    step = YEAR // SAMPLED
+    singles = [made_of.backfill(day, day).seconds for day in range(step // 2, YEAR, step)]
+    all_singles = sum(singles) / len(singles) * YEAR
+    work = f"backfill of {YEAR} days, {count:,} missions, 5 metrics, all tables, one run"
+    return [
+        Result(
+            work=work,
+            against="DuckDB: medians by range join and daily sums only",
+            ours=seconds(whole.seconds),
+            peer=seconds(bare.seconds),
+            measured=whole.seconds / bare.seconds,
+            reach=1.0,
+            note=f"one round; ours {whole.peak_mib:,.0f} MiB at peak, DuckDB {bare.peak_mib:,.0f}",
+        ),
+        Result(
+            work="the same backfill",
+            against=f"{YEAR} single-day runs of `grace backfill`",
+            ours=seconds(whole.seconds),
+            peer=seconds(all_singles),
+            measured=whole.seconds / all_singles,
+            reach=0.1,
+            note=f"the single days are extrapolated from {len(singles)} of them",
+        ),
+    ]
+
+
+def growth(count: int, folder: Path) -> list[Result]:
+    """Ten times the missions, and four times the days."""
+    one = prepare(folder / "one", count, GROWTH_DAYS)
+    ten = prepare(folder / "ten", count * 10, GROWTH_DAYS)
+    long = prepare(folder / "long", count * 4, GROWTH_DAYS * 4)
+    ran = {"one": one.backfill(), "ten": ten.backfill(), "long": long.backfill()}
+    small = ran["one"]
+    return [
+        Result(
+            work=f"backfill of {GROWTH_DAYS} days, {count * 10:,} missions",
+            against=f"the same with {count:,}",
+            ours=seconds(ran["ten"].seconds),
+            peer=seconds(small.seconds),
+            measured=ran["ten"].seconds / small.seconds,
+            reach=10.5,
+        ),
+        Result(
+            work=f"peak memory of a backfill of {GROWTH_DAYS * 4} days",
+            against=f"of {GROWTH_DAYS} days with as many missions a day",
+            ours=f"{ran['long'].peak_mib:,.0f} MiB",
+            peer=f"{small.peak_mib:,.0f} MiB",
+            measured=ran["long"].peak_mib / small.peak_mib,
+            reach=1.1,
+            note="`CHUNK_DAYS` bounds it: the days that are worked on at once",
+        ),
+    ]

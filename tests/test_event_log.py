@@ -1,0 +1,62 @@
+"""The event log keeps its connections, and its file is Dagster's own."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
+from sqlalchemy import event
+
+from grace_assets.event_log import KeptSqliteEventLogStorage
+
+KEY = dg.AssetKey("fixed")
+
+
+@dg.asset
+def fixed() -> None:
+    pass
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text(
+        "telemetry: {enabled: false}\n"
+        "event_log_storage:\n"
+        "  module: grace_assets.event_log\n"
+        "  class: KeptSqliteEventLogStorage\n"
+        f"  config: {{base_dir: {tmp_path}}}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def test_a_run_opens_the_file_once_however_many_events_it_has(instance):
+    opened = []
+    event.listen(instance.event_log_storage._engine, "connect", lambda *_: opened.append(1))
+    for _ in range(3):
+        assert dg.materialize([fixed], instance=instance).success
+    assert len(opened) <= 1
+    assert len(instance.fetch_materializations(KEY, limit=10).records) == 3
+
+
+def test_dagsters_own_storage_reads_the_file_and_writes_it(instance, tmp_path):
+    run = dg.materialize([fixed], instance=instance)
+    theirs = ConsolidatedSqliteEventLogStorage(str(tmp_path))
+    events = theirs.get_logs_for_run(run.run_id)
+    assert "ASSET_MATERIALIZATION" in [
+        e.dagster_event.event_type_value for e in events if e.dagster_event
+    ]
+    theirs.store_event(events[0])
+    assert len(instance.all_logs(run.run_id)) == len(events) + 1
+
+
+def test_threads_write_at_once_and_nothing_is_lost(tmp_path, instance):
+    run = dg.materialize([fixed], instance=instance)
+    storage = KeptSqliteEventLogStorage(str(tmp_path))
+    entries = storage.get_logs_for_run(run.run_id)
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(storage.store_event, [entries[0]] * 200))
+    assert len(storage.get_logs_for_run(run.run_id)) == len(entries) + 200
+    storage.dispose()
