@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -68,8 +69,10 @@ class AppriseSender:
         """One notification, in a process that ends in bounded time and memory."""
         request = json.dumps({"url": self._urls[destination], **json.loads(frozen)})
         command = (sys.executable, "-m", "grace_assets.notify.apprise_process", str(self._seconds))
+        # As everywhere here, no proxy that the environment names hears of it.
+        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+            *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, env=env
         )
         try:
             await process.communicate(request.encode())
