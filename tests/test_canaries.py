@@ -296,6 +296,9 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
     # PostgreSQL has ended: the next finds nobody.
     grace("deliver", exit_code=1)
     grace("deliveries", "--json", exit_code=1)
+    told = list(grace.shown.values())[-1].decode()
+    assert told.startswith("Error: the delivery ledger cannot be opened: connection failed")
+    assert "Traceback" not in told
 
     assert len(list(folder.rglob("*"))) > 50
     assert leaks([folder], grace.shown) == []

@@ -145,7 +145,7 @@ def _details(section: DomainSection) -> Iterator[str]:
 
 
 def _example(mark: str, example: Example) -> str:
-    narrative, name = escape(example.narrative), escape(example.mission_id)
+    narrative, name = escape(example.narrative), escape(wording.clean(example.mission_id))
     return f"{mark} {narrative} _({name}: {escape(example.fact.text)})_"
 
 
