@@ -231,6 +231,12 @@ def test_nothing_that_an_event_holds_steers_the_terminal(steering):
     assert not [(o.output, found) for o in outputs if (found := STEERING.findall(o.output))]
 
 
+def test_no_name_of_an_event_is_part_of_a_path(steering, tmp_path):
+    found = [path.relative_to(tmp_path) for path in (tmp_path / "data").rglob("*")]
+    assert len(found) > 50
+    assert not [path for path in found if "tnem" in str(path) or STEERING.search(str(path))]
+
+
 def test_json_says_the_same_as_before_its_escapes(steering):
     grace, _ = steering
     (line,) = grace("quarantine", "list", "--json").output.splitlines()
