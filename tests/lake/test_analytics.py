@@ -79,6 +79,22 @@ def test_a_day_remade_with_as_many_bytes_at_the_same_time_shows_too(lake):
     assert found.mttr_trend(1, END)[0].mttr_seconds == 121.0
 
 
+def test_a_window_asked_for_again_is_put_together_once(lake, monkeypatch):
+    found = Analytics(lake)
+    days = [DAY, NEXT]
+    rows = found.of_days("domain_daily", days)
+    assert found.of_days("domain_daily", days) is rows
+    monkeypatch.setattr("grace_assets.lake.analytics.WINDOWS_BYTES", 0)
+    assert found.of_days("domain_daily", [NEXT]).num_rows == 1
+    assert found.of_days("domain_daily", days) is not rows
+    assert found.of_days("domain_daily", days).equals(rows)
+
+
+def test_a_domain_of_the_window_is_known_without_reading_other_days(lake):
+    lake.path("domain_daily", DAY).write_bytes(b"not Parquet")
+    assert [p.mttr_seconds for p in Analytics(lake).mttr_trend(1, END, "payments")] == [120.0]
+
+
 def test_days_outside_the_window_are_not_read(lake):
     for name in ("domain_daily", "kpi_daily", "problems", "mission_outcomes"):
         lake.path(name, DAY).write_bytes(b"not Parquet")
