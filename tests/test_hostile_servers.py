@@ -1,0 +1,204 @@
+"""Whatever we call may be hostile: every client ends in bounded time and memory, and goes where it
+was told to and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from grace_assets.notify import followup_outbox
+from grace_assets.notify.apprise_urls import AppriseSender, AppriseUrls
+from grace_assets.notify.channels import Slack
+from grace_assets.notify.followup_outbox import FollowUpOutbox
+from grace_assets.notify.slack import SlackSender
+from grace_assets.sources.health import read_health
+from grace_assets.sources.http import Endpoint, Exchange, SourceError
+from tests.sources.awkward import Awkward, reply, server
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+SECONDS = 1
+"""What each client is given here for one request."""
+BOMB_BYTES = 2**30
+MEMORY_BYTES = 2**28
+"""What a client may take for an answer: a source's may have 64 MiB, held twice for a moment."""
+
+Answer = Callable[[BaseHTTPRequestHandler, int], None]
+
+
+def bomb() -> bytes:
+    """A megabyte of gzip that unpacks to a thousand times as much."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    part = packer.compress(bytes(2**24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08" + bytes(7) + part * (BOMB_BYTES // 2**24)
+
+
+BOMB = bomb()
+
+
+def exploding(handler: BaseHTTPRequestHandler, _: int) -> None:
+    reply(handler, 200, BOMB, content_encoding="gzip")
+
+
+def forever(opening: bytes, part: bytes, pause: float) -> Answer:
+    """`opening`, and then `part` again and again, until the client has gone."""
+
+    def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
+        handler.wfile.write(opening)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            handler.wfile.write(part)
+            handler.wfile.flush()
+            time.sleep(pause)
+
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ANSWERS: dict[str, Answer] = {
+    "bomb": exploding,
+    "endless": forever(OK + b"\r\n", bytes(2**20), 0),
+    "headers": forever(OK, b"X-More: and more\r\n" * 1000, 0),
+    "slow_head": forever(OK + b"X-More: ", b"x", 0.1),
+    "slow_body": forever(OK + b"Content-Length: 1000\r\n\r\n", b"x", 0.1),
+}
+
+
+def prometheus(url: str, _: Path) -> str:
+    with Exchange(Endpoint.of(url), SECONDS) as exchange:
+        try:
+            return f"taken {exchange.ask('/api/v1/query_range', {'query': 'up'})!r}"
+        except SourceError as error:
+            return error.code
+
+
+def health(url: str, _: Path) -> str:
+    samples, troubles = read_health(f"{url}/{{domain_id}}", ["payments"], NOW, SECONDS)
+    (trouble,) = troubles
+    assert samples.num_rows == 0
+    return trouble.reason.partition(" ")[2]
+
+
+def follow_ups(url: str, folder: Path) -> str:
+    names = ("title", "reason", "priority", "status", "type")
+    row = dict.fromkeys(names, "x") | {"follow_up_id": "fu", "domain_id": "payments"}
+    outbox = FollowUpOutbox(folder)
+    outbox.announce([row | {"opened_on": date(2026, 3, 4)}])
+    result = outbox.post_pending(url, NOW).results["fu"]
+    return f"{result.status} {result.reason}"
+
+
+def slack(url: str, _: Path) -> str:
+    async def send() -> str:
+        async with SlackSender(Slack(url, "resend_marked"), SECONDS) as sender:
+            outcome = await sender.send("", b'{"text": "x"}')
+        return f"{outcome.status} {outcome.reason}"
+
+    return asyncio.run(send())
+
+
+def apprise(url: str, _: Path) -> str:
+    async def send() -> str:
+        target = AppriseUrls({"x": f"{url.replace('http', 'json')}?rto=20&redirect=yes"})
+        async with AppriseSender(target, 2 * SECONDS) as sender:
+            outcome = await sender.send("x", b'{"title": "x", "body": "y"}')
+        return f"{outcome.status} {outcome.reason}"
+
+    return asyncio.run(send())
+
+
+NOT_CONFIRMED = dict.fromkeys([*ANSWERS, "redirect"], "unknown not confirmed by the service")
+EXPECTED: dict[Callable[[str, Path], str], dict[str, str]] = {
+    prometheus: {
+        "bomb": "too_large",
+        "endless": "too_large",
+        "headers": "broken_off",
+        "slow_head": "deadline",
+        "slow_body": "deadline",
+        "redirect": "redirect",
+    },
+    health: {
+        "bomb": "answered with more than 262144 bytes",
+        "endless": "answered with more than 262144 bytes",
+        "headers": "could not be read (RemoteProtocolError)",
+        "slow_head": "took too long altogether",
+        "slow_body": "took too long altogether",
+        "redirect": "answered with a redirect, which is not followed",
+    },
+    # A status that was given is an answer, whatever comes behind it.
+    follow_ups: {
+        "bomb": "posted None",
+        "endless": "posted None",
+        "headers": "pending RemoteProtocolError",
+        "slow_head": "pending TimeoutError",
+        "slow_body": "posted None",
+        "redirect": "pending HTTP status 307",
+    },
+    slack: {
+        "bomb": "unknown ambiguous answer (HTTP 200)",
+        "endless": "unknown ambiguous answer (HTTP 200)",
+        "headers": "unknown connection lost (RemoteProtocolError)",
+        "slow_head": "unknown no answer in time",
+        "slow_body": "unknown no answer in time",
+        "redirect": "rejected HTTP 307",
+    },
+    apprise: NOT_CONFIRMED,
+}
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch):
+    monkeypatch.setattr(followup_outbox, "POST_SECONDS", SECONDS)
+
+
+@pytest.fixture
+def trap() -> Iterator[Awkward]:
+    """Stands for what only this machine can reach, as 169.254.169.254 does in a cloud."""
+    with server(lambda handler, _: reply(handler, 200, b"secret")) as reached:
+        yield reached
+
+
+def peak_memory() -> int:
+    """The most that this process and any that it started have held, in bytes."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return 1024 * max(resource.getrusage(each).ru_maxrss for each in who)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+@pytest.mark.parametrize("client", EXPECTED, ids=lambda client: client.__name__)
+def test_an_answer_without_end_ends(client, kind, tmp_path):
+    before, started = peak_memory(), time.monotonic()
+    with server(ANSWERS[kind]) as hostile:
+        assert client(hostile.url, tmp_path) == EXPECTED[client][kind]
+    assert time.monotonic() - started < 8
+    assert peak_memory() - before < MEMORY_BYTES
+
+
+@pytest.mark.parametrize("client", EXPECTED, ids=lambda client: client.__name__)
+def test_no_redirect_is_followed(client, tmp_path, trap):
+    def elsewhere(handler: BaseHTTPRequestHandler, _: int) -> None:
+        reply(handler, 307, location=f"{trap.url}/latest/meta-data/")
+
+    with server(elsewhere) as hostile:
+        assert client(hostile.url, tmp_path) == EXPECTED[client]["redirect"]
+        assert len(hostile.requests) == 1
+    assert trap.requests == []
+
+
+@pytest.mark.parametrize("client", EXPECTED, ids=lambda client: client.__name__)
+def test_no_proxy_of_the_environment_is_used(client, tmp_path, trap, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, trap.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with server(lambda handler, _: reply(handler, 403)) as heard:
+        client(heard.url, tmp_path)
+        assert heard.requests
+    assert trap.requests == []
