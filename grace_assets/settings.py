@@ -36,6 +36,7 @@ class Settings:
     public_url: str | None
     dagster_url: str
     graphql_url: str | None
+    backfill_days_per_run: int | None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -67,6 +68,7 @@ class Settings:
             public_url=_base_url(env, "GRACE_PUBLIC_URL"),
             dagster_url=_base_url(env, "DAGSTER_UI_URL") or "http://127.0.0.1:3000",
             graphql_url=_base_url(env, "DAGSTER_GRAPHQL_URL"),
+            backfill_days_per_run=_count(env, "GRACE_BACKFILL_DAYS_PER_RUN"),
         )
 
 
@@ -128,6 +130,15 @@ def _choice(env: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> 
     if value not in choices:
         raise SettingsError(f"{variable}: {value!r} is not one of {', '.join(choices)}")
     return value
+
+
+def _count(env: Mapping[str, str], variable: str) -> int | None:
+    value = env.get(variable)
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 100_000:
+        raise SettingsError(f"{variable}: {value!r} is not a whole number above 0")
+    return int(value)
 
 
 def _share(env: Mapping[str, str], variable: str, default: float) -> float:
