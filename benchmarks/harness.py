@@ -162,4 +162,6 @@ def seconds(value: float) -> str:
 
 def figure(value: float) -> str:
     """A ratio as people say it: 1.15, and 1/1,200 where it is small."""
-    return f"{value:.3g}" if value >= 0.05 else f"1/{1 / value:,.0f}"
+    if value < 0.05:
+        return f"1/{1 / value:,.0f}"
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
