@@ -6,6 +6,7 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,17 @@ class Lake:
         with self.exclusive(table):
             for day, part in parts.items():
                 write_parquet(self.path(table, day), part.drop_columns([DATE]))
+                # Of the folder of days, which a file replaced below it would leave as it was.
+                now = time.time_ns()
+                os.utime(self._tables / table, ns=(now, now))
         return {day: part.num_rows for day, part in parts.items()}
+
+    def version(self, table: str) -> int:
+        """Another number after each write of ours and each new day; 0 where nothing is written."""
+        try:
+            return (self._tables / table).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     @contextmanager
     def exclusive(self, table: str) -> Iterator[None]:
