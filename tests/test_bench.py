@@ -38,11 +38,18 @@ def test_a_target_is_kept_from_its_own_side():
 
 def test_the_page_names_what_is_missed():
     kept, missed = line(), line(work="writing", measured=1 / 40, reach=0.8, at_least=True)
-    page = suite.page([("some", [kept, missed])], ["--full"])
-    assert 'make bench ARGS="--full"' in page
-    assert "1 of 2 targets are kept. Missed: writing (1/40)." in page
+    page = suite.page({"reads": suite.table([kept, missed])})
+    assert "1 of 2 targets are kept. Missed:\n\n- writing: 1/40, to be ≥ 0.8\n" in page
     assert "| reading | a scan | 1 s | 2 s | 0.5 | ≤ 1 | yes |" in page
     assert "| writing | a scan | 1 s | 2 s | 1/40 | ≥ 0.8 | **no** |" in page
+
+
+def test_a_group_measured_anew_leaves_the_others_on_the_page():
+    first = suite.page({"reads": "as before", "ingest": "old"})
+    found = suite.sections_of(first)
+    assert found == {"reads": "as before", "ingest": "old"}
+    again = suite.sections_of(suite.page(found | {"ingest": "new", "http": "first"}))
+    assert list(again.items()) == [("ingest", "new"), ("reads", "as before"), ("http", "first")]
 
 
 def test_figures_are_short():
