@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.suite", description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
     parser.add_argument("--scale", type=float, default=0.1, help="share of the full sizes (0.1)")
-    parser.add_argument("--full", action="store_true", help="the sizes that the targets were set for")
+    parser.add_argument(
+        "--full", action="store_true", help="the sizes that the targets were set for"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in any case")
     options = parser.parse_args(arguments)
     scale = Scale(options.scale, options.full)

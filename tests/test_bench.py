@@ -70,9 +70,14 @@ def test_a_part_of_the_sizes_is_measured_unless_all_are_asked_for():
 
 def test_a_process_that_fails_stops_the_row(tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "ROOT", tmp_path)
-    assert run([sys.executable, "-c", "bytes(50_000_000)"]).peak_mib > 40
     with pytest.raises(RuntimeError, match="ended with 3: broken"):
         run([sys.executable, "-c", "import sys; sys.stderr.write('broken'); sys.exit(3)"])
+
+
+def test_the_peak_of_a_process_is_its_own():
+    large = b"x" * (300 << 20)
+    peak = run([sys.executable, "-c", "b'x' * (50 << 20)"]).peak_mib
+    assert 50 < peak < 150 < len(large) >> 20
 
 
 def test_a_process_sees_none_of_the_settings_around_it(tmp_path, monkeypatch):
