@@ -27,6 +27,8 @@ _BRIEFS = ("missions", "revision")
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
 
+_TABLES = ("domain_daily", "kpi_daily", "problems", "follow_up_missions", "mission_outcomes")
+
 Columns = tuple[str, ...] | None
 
 
@@ -48,6 +50,10 @@ class Analytics:
             tuple[str, Columns, tuple[str, ...]], tuple[list[Signature | None], pa.Table]
         ] = OrderedDict()
         self._lock = threading.Lock()
+
+    def version(self) -> tuple[int, ...]:
+        """Another one after a write of ours to a table that trends, counts and sums are of."""
+        return tuple(self._lake.version(table) for table in _TABLES)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
@@ -147,7 +153,7 @@ class Analytics:
         """The days that a table has, ascending."""
         return self._lake.days(table)
 
-    def version(self, table: str) -> tuple[Signature | None, ...]:
+    def signatures(self, table: str) -> tuple[Signature | None, ...]:
         """Differs from an earlier one where a day of the table was made or remade since."""
         return tuple(self._lake.signatures(table, self.days(table)))
 

@@ -6,6 +6,7 @@ In both a file is replaced whole or not at all, and what is read is one version 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from io import BytesIO
@@ -41,6 +42,10 @@ class Files(Protocol):
         """Of files below a folder, null where there is none; one look for all of them."""
         ...
 
+    def version(self, folder: str) -> int:
+        """Another number after each replacement below a folder; 0 where nobody can tell."""
+        ...
+
 
 class LocalFiles:
     """Files below `root`."""
@@ -65,10 +70,20 @@ class LocalFiles:
                 yield file, opened
 
     def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
-        replace_file(self.root / file, write)
+        target = self.root / file
+        replace_file(target, write)
+        # Of the folder of days, which a file replaced below it would leave as it was.
+        now = time.time_ns()
+        os.utime(target.parent.parent, ns=(now, now))
 
     def signatures(self, _: str, files: Sequence[str]) -> list[Signature | None]:
         return [_signature(f"{self._prefix}/{file}") for file in files]
+
+    def version(self, folder: str) -> int:
+        try:
+            return (self.root / folder).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
 
 def _signature(file: str) -> Signature | None:
@@ -124,6 +139,9 @@ class S3Files:
         found = self._s3.find(below, detail=True) if files else {}
         tags = {name: (info["ETag"], info["size"]) for name, info in found.items()}
         return [tags.get(f"{self._prefix}/{file}") for file in files]
+
+    def version(self, _: str) -> int:
+        return 0
 
 
 def open_files(root: Path, url: str | None) -> Files:

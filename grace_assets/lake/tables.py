@@ -86,6 +86,10 @@ class Lake:
                 write_parquet(self._files, file_of(table, day), part.drop_columns([DATE]))
         return {day: part.num_rows for day, part in parts.items()}
 
+    def version(self, table: str) -> int:
+        """Another number after each write of ours on this machine; 0 where nobody can tell."""
+        return self._files.version(_folder(table))
+
     @contextmanager
     def exclusive(self, table: str) -> Iterator[None]:
         """One writer of a table at a time on this machine, from its reads to its last write.
