@@ -4,7 +4,6 @@ An asset reads tables, calls plain functions, writes its table and reports. This
 first and the last of these, so that each asset is only its own twenty lines.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -37,23 +36,19 @@ def daily_asset(
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         name = function.__name__
-        with warnings.catch_warnings():
-            # backfill_policy is beta; what a year in one run needs.
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            return dg.asset(
-                name=name,
-                description=description,
-                group_name=group,
-                kinds=kinds,
-                owners=[OWNER],
-                tags={"domain": "operations"},
-                metadata=_definition_metadata(name),
-                partitions_def=DAILY,
-                backfill_policy=dg.BackfillPolicy.single_run(),
-                pool=name,
-                deps=list(deps),
-                check_specs=list(checks),
-            )(function)
+        return dg.asset(
+            name=name,
+            description=description,
+            group_name=group,
+            kinds=kinds,
+            owners=[OWNER],
+            tags={"domain": "operations"},
+            metadata=_definition_metadata(name),
+            partitions_def=DAILY,
+            pool=name,
+            deps=list(deps),
+            check_specs=list(checks),
+        )(function)
 
     return decorate
 

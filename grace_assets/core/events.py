@@ -39,14 +39,14 @@ class EventError(ValueError):
         self.reason = reason
 
 
-class Trigger(msgspec.Struct, frozen=True):
+class Trigger(msgspec.Struct, frozen=True, gc=False):
     metric: str | None = None
     observed: float | None = None
     threshold: float | None = None
     description: str | None = None
 
 
-class MissionEvent(msgspec.Struct, kw_only=True):
+class MissionEvent(msgspec.Struct, kw_only=True, gc=False):
     """One mission as CONTRACT section 1 has it; times in UTC after `parse`."""
 
     mission_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -1,12 +1,14 @@
 """Analytics on the tables as they are now: reads the days that an answer needs, and no others.
 
 What was read is kept until its file is replaced, so that the answers of one page cost one
-reading, and a new or remade day shows without a restart.
+reading, and a new or remade day shows without a restart. So are whole windows, put together.
 """
 
 from __future__ import annotations
 
+import threading
 import unicodedata
+from collections import OrderedDict
 from datetime import date
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
+from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
 _SCORES = ("domain_id", "effectiveness_score")
@@ -21,7 +24,12 @@ _OUTCOMES = ("verdict", "effectiveness_score", "metrics_delta")
 _FOLLOW_UPS = ("domain_id", "opened_on", "status", "closed_by_mission_id")
 _BRIEFS = ("missions", "revision")
 
-Signature = tuple[int, int, int]
+WINDOWS_BYTES = 256 << 20
+"""What the windows that are kept put together may hold; the one asked for longest ago goes."""
+
+_TABLES = ("domain_daily", "kpi_daily", "problems", "follow_up_missions", "mission_outcomes")
+
+Columns = tuple[str, ...] | None
 
 
 class UnknownDomain(LookupError):
@@ -37,11 +45,19 @@ class Analytics:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._kept: dict[tuple[str, tuple[str, ...] | None, str], tuple[Signature, pa.Table]] = {}
+        self._days: dict[tuple[str, Columns, str], tuple[Signature, pa.Table]] = {}
+        self._windows: OrderedDict[
+            tuple[str, Columns, tuple[str, ...]], tuple[list[Signature | None], pa.Table]
+        ] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def version(self) -> tuple[int, ...]:
+        """Another one after a write of ours to a table that trends, counts and sums are of."""
+        return tuple(self._lake.version(table) for table in _TABLES)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
-        domains = self.of_days("domain_daily", self._lake.days("domain_daily"))["domain_id"]
+        domains = self._all("domain_daily", ("domain_id",))["domain_id"]
         return pc.any(pc.equal(domains, _normal(domain_id))).as_py() or False
 
     def domain_trends(self, period_days: int, end_date: date) -> list[analytics.DomainTrend]:
@@ -130,16 +146,16 @@ class Analytics:
 
     def domains(self) -> list[str]:
         """All that any day has a mission of, by name."""
-        rows = self.of_days("domain_daily", self._lake.days("domain_daily"))
+        rows = self._all("domain_daily", ("domain_id",))
         return sorted(pc.unique(rows["domain_id"]).to_pylist())
 
     def days(self, table: str) -> list[str]:
         """The days that a table has, ascending."""
         return self._lake.days(table)
 
-    def version(self, table: str) -> tuple[Signature | None, ...]:
+    def signatures(self, table: str) -> tuple[Signature | None, ...]:
         """Differs from an earlier one where a day of the table was made or remade since."""
-        return tuple(self._signature(table, day) for day in self.days(table))
+        return tuple(self._lake.signatures(table, self.days(table)))
 
     def day_of_mission(self, mission_id: str) -> str | None:
         """The day of a mission; null where no day has it."""
@@ -185,8 +201,13 @@ class Analytics:
         return self._of("domain_daily", span, domain_id)
 
     def _of(self, table: str, span: Window, domain_id: str | None) -> pa.Table:
-        name = None if domain_id is None else self.known(domain_id)
-        return analytics.of_domain(self._within(table, span), name)
+        rows = self._within(table, span)
+        if domain_id is None:
+            return rows
+        found = analytics.of_domain(rows, _normal(domain_id))
+        if not found.num_rows:
+            self.known(domain_id)
+        return found
 
     def _trend_rows(self, span: Window) -> tuple[pa.Table, pa.Table, pa.Table, dict[str, int]]:
         return (
@@ -208,41 +229,45 @@ class Analytics:
             later = frozenset(missions["mission_id"].to_pylist())
         return analytics.open_follow_ups(follow_ups, later, end_date)
 
-    def _within(self, table: str, span: Window, columns: tuple[str, ...] | None = None) -> pa.Table:
+    def _within(self, table: str, span: Window, columns: Columns = None) -> pa.Table:
         return self.of_days(table, [day for day in self._lake.days(table) if day in span], columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
         return self.of_days(table, self._lake.days(table), columns)
 
-    def of_days(
-        self, table: str, days: list[str], columns: tuple[str, ...] | None = None
-    ) -> pa.Table:
+    def of_days(self, table: str, days: list[str], columns: Columns = None) -> pa.Table:
         """Rows of `days`, read once and kept until their files are replaced."""
-        parts = [self._lake.read(table, [], columns)]
-        parts += [self._day(table, day, columns) for day in days]
-        return pa.concat_tables(parts).combine_chunks()
-
-    def _day(self, table: str, day: str, columns: tuple[str, ...] | None) -> pa.Table:
-        key = (table, columns, day)
         # Before reading: a file replaced in between is then read once more, never missed.
-        signature = self._signature(table, day)
+        signatures = self._lake.signatures(table, days)
+        key = (table, columns, tuple(days))
+        with self._lock:
+            kept = self._windows.get(key)
+            if kept is not None and kept[0] == signatures:
+                self._windows.move_to_end(key)
+                return kept[1]
+        parts = [self._lake.read(table, [], columns)]
+        parts += [
+            self._day((table, columns, day), signature)
+            for day, signature in zip(days, signatures, strict=True)
+        ]
+        rows = pa.concat_tables(parts).combine_chunks()
+        with self._lock:
+            self._windows[key] = (signatures, rows)
+            self._windows.move_to_end(key)
+            while sum(kept.nbytes for _, kept in self._windows.values()) > WINDOWS_BYTES:
+                self._windows.popitem(last=False)
+        return rows
+
+    def _day(self, key: tuple[str, Columns, str], signature: Signature | None) -> pa.Table:
+        table, columns, day = key
         if signature is None:
-            self._kept.pop(key, None)
+            self._days.pop(key, None)
             return self._lake.read(table, [], columns)
-        kept = self._kept.get(key)
+        kept = self._days.get(key)
         if kept is None or kept[0] != signature:
             kept = (signature, self._lake.read(table, [day], columns))
-            self._kept[key] = kept
+            self._days[key] = kept
         return kept[1]
-
-    def _signature(self, table: str, day: str) -> Signature | None:
-        """Of the file of a day; null where there is none."""
-        try:
-            stat = self._lake.path(table, day).stat()
-        except FileNotFoundError:
-            return None
-        # The time alone may be the same for two files written within one tick of the clock.
-        return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _normal(domain_id: str) -> str:

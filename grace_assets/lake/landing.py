@@ -12,14 +12,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pyarrow as pa
 
-from grace_assets.core.events import Accepted, EventError, MissionEvent, content_hash, day_of, parse
+from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
 from grace_assets.lake.sqlite import use_wal
 
 _SCHEMA = """
@@ -54,12 +55,25 @@ Due = Literal["rejudge", "hold", "source"]
 """Why a day waits: for a window to close, a later look at its recoveries, a source that failed."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One raw line (or array element) of an input, numbered from 1."""
 
+    # Lines wait by the ten thousand: the garbage collector would look through them again and
+    # again, and find nothing, for as long as taking them in takes.
     number: int
     raw: bytes
+
+
+class _Arrival(msgspec.Struct, frozen=True, gc=False):
+    """What the landing keeps of a valid line; times in microseconds since the epoch."""
+
+    line: Line
+    mission_id: str
+    day: str
+    domain_id: str
+    started_at: int
+    completed_at: int
+    digest: bytes
 
 
 @dataclass(frozen=True)
@@ -105,10 +119,12 @@ class FilePosition:
     prefix: bytes
 
 
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
+
 def micros(moment: datetime) -> int:
     """Microseconds since the epoch; exact, where `timestamp()` rounds."""
-    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def moment(value: int) -> datetime:
@@ -163,7 +179,7 @@ class Landing:
         """
         received_day = day_of(received_at, self._zone)
         counts = Counts()
-        events: list[tuple[Line, MissionEvent, bytes]] = []
+        arrivals: list[_Arrival] = []
         for line in lines:
             if not line.raw.strip():
                 continue
@@ -182,9 +198,19 @@ class Landing:
                     )
                 )
             else:
-                events.append((line, event, content_hash(event)))
+                arrivals.append(
+                    _Arrival(
+                        line,
+                        event.mission_id,
+                        day_of(event.completed_at, self._zone),
+                        event.domain_id,
+                        micros(event.started_at),
+                        micros(event.completed_at),
+                        content_hash(event),
+                    )
+                )
         with self._transaction():
-            self._store_events(origin, events, received_at, counts)
+            self._store_events(origin, arrivals, received_at, counts)
             if keep_rejected:
                 self._store_rejected(counts.rejected)
             if position is not None:
@@ -192,42 +218,36 @@ class Landing:
         return counts
 
     def _store_events(
-        self,
-        origin: str,
-        events: Sequence[tuple[Line, MissionEvent, bytes]],
-        received_at: datetime,
-        counts: Counts,
+        self, origin: str, arrivals: Sequence[_Arrival], received_at: datetime, counts: Counts
     ) -> None:
-        known = self._known([event.mission_id for _, event, _ in events])
+        known = self._known([arrival.mission_id for arrival in arrivals])
         seq = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
         received = micros(received_at)
         trail, missions, days = [], {}, set()
-        for line, event, digest in events:
-            earlier = known.get(event.mission_id)
-            if earlier and earlier[2] == digest:
+        for a in arrivals:
+            earlier = known.get(a.mission_id)
+            if earlier and earlier[2] == a.digest:
                 counts.duplicate += 1
                 continue
-            day = day_of(event.completed_at, self._zone)
             revision = earlier[1] + 1 if earlier else 1
             if earlier:
                 counts.corrected += 1
                 days.add(earlier[0])
             else:
                 counts.accepted += 1
-            days.add(day)
-            known[event.mission_id] = (day, revision, digest)
+            days.add(a.day)
+            known[a.mission_id] = (a.day, revision, a.digest)
             seq += 1
-            trail.append(
-                (seq, event.mission_id, revision, received, f"{origin}:{line.number}", line.raw)
-            )
-            missions[event.mission_id] = (
-                event.mission_id,
-                day,
-                event.domain_id,
-                micros(event.started_at),
-                micros(event.completed_at),
+            origin_line = f"{origin}:{a.line.number}"
+            trail.append((seq, a.mission_id, revision, received, origin_line, a.line.raw))
+            missions[a.mission_id] = (
+                a.mission_id,
+                a.day,
+                a.domain_id,
+                a.started_at,
+                a.completed_at,
                 revision,
-                digest,
+                a.digest,
                 seq,
             )
         self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?)", trail)
