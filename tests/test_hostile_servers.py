@@ -4,6 +4,7 @@ was told to and nowhere else."""
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import time
 import tracemalloc
@@ -187,6 +188,21 @@ def test_what_apprise_unpacks_ends_with_its_memory(tmp_path):
         assert apprise(hostile.url, tmp_path, seconds=60) == NOT_CONFIRMED["bomb"]
     most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert most < apprise_process.MEMORY_BYTES
+
+
+def test_a_sending_that_is_given_up_leaves_no_process_behind(tmp_path):
+    async def give_up(url: str) -> None:
+        target = AppriseUrls({"x": f"{url.replace('http', 'json')}?rto=20"})
+        async with AppriseSender(target) as sender, asyncio.timeout(2):
+            await sender.send("x", b'{"title": "x", "body": "y"}')
+
+    with server(ANSWERS["slow_head"]) as hostile:
+        with pytest.raises(TimeoutError):
+            asyncio.run(give_up(hostile.url))
+        assert len(hostile.requests) == 1
+    ours = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    told = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in ours.split()]
+    assert not [line for line in told if b"apprise_process" in line]
 
 
 @pytest.mark.parametrize("client", EXPECTED, ids=lambda client: client.__name__)

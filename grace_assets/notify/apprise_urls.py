@@ -26,6 +26,7 @@ from grace_assets.notify.outcome import Outcome
 BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z0-9]{1,12}://)")
 """URLs stand apart by blanks or commas, and may hold commas themselves."""
 SECONDS = 60
+"""For one notification, whatever a server keeps it waiting with."""
 _LOGGERS = ("apprise", "asyncio")
 
 
@@ -79,6 +80,7 @@ class AppriseSender:
         finally:
             if process.returncode is None:
                 process.kill()
+                await process.wait()
         if process.returncode == 0:
             return Outcome("sent")
         return Outcome("unknown", "not confirmed by the service")
