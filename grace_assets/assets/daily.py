@@ -145,6 +145,9 @@ def preview(records: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def _cell(value: Any) -> str:
+    from grace_assets.core.wording import clean
+    from grace_assets.render.markdown import escape
+
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -156,6 +159,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         value = ", ".join(str(v) for v in value)
     # Event text: no cell breaks, no markup, no images that would load from elsewhere.
-    text = str(value).replace("|", "\\|").replace("\n", " ")
-    text = text.replace("<", "&lt;").replace("[", "\\[").replace("!", "\\!").replace("`", "'")
-    return text if len(text) <= 60 else text[:59] + "…"
+    return escape(clean(str(value), 60))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ import pytest
 
 from grace_assets.notify import followup_outbox
 from grace_assets.notify.followup_outbox import GIVE_UP, FollowUpOutbox
+from tests.sources.awkward import reply, server
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 URL = "https://hooks.example/s3cret-token"
@@ -287,6 +289,18 @@ def test_a_url_that_is_none_is_an_answer_without_the_url(tmp_path, url):
     report = outbox.post_pending(url, NOW)
     assert report.results["fu-a"].status == "pending"
     assert "s3cret" not in str(report)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST"])
+def test_no_log_line_holds_the_url(tmp_path, caplog, host):
+    caplog.set_level(logging.DEBUG)
+    outbox = outbox_with(tmp_path, "a")
+    place = "/s3cret/hook?token=s3cret"
+    with server(lambda handler, _: reply(handler, 302, location=place)) as hook:
+        outbox.post_pending(hook.url.replace("127.0.0.1", host) + place, NOW)
+        assert len(hook.requests) == 1
+    assert "s3cret" not in caplog.text
+    assert caplog.records
 
 
 def test_a_receiver_that_recovers_gets_everything(tmp_path):
