@@ -60,7 +60,8 @@ class Undisturbed:
         self.root, self.journal = folder / "data", folder / "journal"
         self._work = WORKS[name]
         self._prepared = folder / "prepared"
-        self._work.prepare(self.root)
+        with _silence():
+            self._work.prepare(self.root)
         shutil.copytree(self.root, self._prepared)
         self._stages = [self._work.contents(self.root)]
         with _silence():
@@ -78,6 +79,12 @@ class Undisturbed:
         self.journal.write_bytes(b"")
         arguments = {"work": self.name, "root": str(self.root), "journal": str(self.journal)}
         return Job("benchmarks.reliability.works:cut_off", arguments)
+
+    def age(self, path: Path) -> None:
+        """Make a file of `root` as old as it was when it was prepared, if it was."""
+        original = self._prepared / path.relative_to(self.root)
+        if original.exists():
+            shutil.copystat(original, path)
 
     def done(self) -> list[str]:
         """The steps noted to their end."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import kill_delivery
-from benchmarks.reliability import errors, kills
+from benchmarks.reliability import errors, kills, power
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Worker, worker
 from benchmarks.reliability.works import WORKS
@@ -39,6 +39,7 @@ SUITES: dict[str, Callable[[], Tally]] = {
     "kills": lambda: _of_each_work(kills.sweep),
     "deliveries": _deliveries,
     "errors": lambda: _of_each_work(errors.sweep),
+    "power": lambda: _of_each_work(power.sweep),
 }
 
 

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -121,7 +121,8 @@ def serve_jobs() -> None:
         module, _, name = asked["job"][0].partition(":")
         function, arguments = getattr(import_module(module), name), asked["job"][1]
         if "said" not in asked:
-            function(**arguments)
+            with redirect_stderr(None):
+                function(**arguments)
             print(0, file=answers)
             continue
         output = os.open(asked["said"], os.O_WRONLY | os.O_APPEND)
