@@ -1,7 +1,7 @@
 """The `grace` command. Each command is thin: it opens the data directory, calls, prints.
 
-Exit codes: 0 done, 1 a run failed, 2 wrong usage or an unreadable file, 3 some lines were
-quarantined.
+Exit codes: 0 done, 1 a run or the disk failed, 2 wrong usage or an unreadable file, 3 some lines
+were quarantined.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grace_assets.cli_common import (
+    Commands,
     day_option,
     day_or_yesterday,
     open_ledger,
@@ -34,7 +35,7 @@ RUN_FAILED, USAGE, QUARANTINED = 1, 2, 3
 INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="grace-assets")
 def main() -> None:
     """What Grace repaired, as proof, numbers and reports."""

@@ -1,9 +1,11 @@
-"""What every command begins with: the settings, the data directory, a day."""
+"""What commands share: the settings, the data directory, a day, and how a bad disk is told."""
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,21 @@ def rfc3339(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return str(value)
+
+
+class Commands(click.Group):
+    """What the disk refuses is told in a sentence, whatever the command."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            # A reader of our output that went away is click's to handle.
+            if error.errno == errno.EPIPE:
+                raise
+            raise click.ClickException(str(error)) from error
+        except sqlite3.Error as error:
+            raise click.ClickException(f"{settings_or_exit().data_dir}: {error}") from error
 
 
 def settings_or_exit() -> Settings:

@@ -212,6 +212,15 @@ def test_a_preview_fits_where_dagster_shows_it_and_says_what_it_left_out():
     assert text.endswith(f"… and {500 - shown} more")
 
 
+def test_a_backfill_may_be_cut_into_runs_of_so_many_days():
+    cut = build_definitions(Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": "31"}))
+    node = cut.resolve_asset_graph().get(dg.AssetKey("mission_outcomes"))
+    assert node.backfill_policy == dg.BackfillPolicy.multi_run(31)
+    for wrong in ("0", "-1", "many", "1.5"):
+        with pytest.raises(SettingsError, match="GRACE_BACKFILL_DAYS_PER_RUN"):
+            Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": wrong})
+
+
 @settings(deadline=None)
 @given(st.text(st.sampled_from("\\\\|[]()!<>`*_~#$@:/.w\n\u202e ahtp"), max_size=70))
 def test_no_event_breaks_out_of_its_cell_or_brings_a_link(words):
@@ -224,12 +233,3 @@ def test_no_event_breaks_out_of_its_cell_or_brings_a_link(words):
     plain = page.render(preview([{"title": "x", "ok": True}], 1))
     tags = re.compile("<[^>]*>")
     assert tags.findall(rendered) == tags.findall(plain)
-
-
-def test_a_backfill_may_be_cut_into_runs_of_so_many_days():
-    cut = build_definitions(Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": "31"}))
-    node = cut.resolve_asset_graph().get(dg.AssetKey("mission_outcomes"))
-    assert node.backfill_policy == dg.BackfillPolicy.multi_run(31)
-    for wrong in ("0", "-1", "many", "1.5"):
-        with pytest.raises(SettingsError, match="GRACE_BACKFILL_DAYS_PER_RUN"):
-            Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": wrong})

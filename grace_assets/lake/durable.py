@@ -16,9 +16,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
     a reader at any instant, and a machine after any crash, finds the old file or the new one.
     The caller is the only writer of `path`: leftovers found belong to a dead one.
     """
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sync_folder(path.parent.parent)
+    make_folder(path.parent)
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -28,6 +26,18 @@ def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, so that they survive power loss.
+
+    What is flushed into a folder is gone with the folder where that was never flushed itself.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
-from grace_assets.lake.durable import sync_folder
+from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
 from grace_assets.sources import cloudevents
@@ -61,7 +61,7 @@ class Inbox:
         self._landing = landing
         self._store = store or SampleStore(root)
         self._reach = reach_seconds
-        (self.folder / "kpis").mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder / "kpis")
 
     def take(self, now: datetime, budget_seconds: float = 30.0) -> Intake:
         """Take what is new, oldest file first, until nothing is left or the budget is spent."""
@@ -188,7 +188,7 @@ class Inbox:
     def _move_away(self, path: Path) -> None:
         """Move a finished file out of the inbox; never over another one."""
         target_folder = self._archive / path.parent.relative_to(self.folder.parent)
-        target_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(target_folder)
         target = target_folder / path.name
         if target.exists():
             stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")

@@ -9,8 +9,7 @@ data on disk. Tables are derived from here and can always be made anew.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,8 @@ import msgspec
 import pyarrow as pa
 
 from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
-from grace_assets.lake.sqlite import use_wal
+from grace_assets.lake.durable import make_folder
+from grace_assets.lake.sqlite import transaction, use_wal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -136,30 +136,20 @@ class Landing:
 
     def __init__(self, root: Path, zone: ZoneInfo) -> None:
         folder = root / "state"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._zone = zone
         self._db = sqlite3.connect(
             folder / "landing.sqlite", timeout=60, isolation_level=None, check_same_thread=False
         )
         use_wal(self._db)
         self._db.execute("PRAGMA synchronous=FULL")
-        with self._transaction():
+        with transaction(self._db):
             for statement in _SCHEMA.split(";\n"):
                 self._db.execute(statement)
         self._follow_timezone()
 
     def close(self) -> None:
         self._db.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     # -- events in ---------------------------------------------------------------------------
 
@@ -209,7 +199,7 @@ class Landing:
                         content_hash(event),
                     )
                 )
-        with self._transaction():
+        with transaction(self._db):
             self._store_events(origin, arrivals, received_at, counts)
             if keep_rejected:
                 self._store_rejected(counts.rejected)
@@ -282,7 +272,7 @@ class Landing:
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep lines that something other than the event parser refused."""
-        with self._transaction():
+        with transaction(self._db):
             self._store_rejected(rejected)
 
     # -- what the tables are made of -----------------------------------------------------------
@@ -357,7 +347,7 @@ class Landing:
         return row is not None
 
     def mark_replayed(self, seqs: Sequence[int], at: datetime) -> None:
-        with self._transaction():
+        with transaction(self._db):
             self._db.executemany(
                 "UPDATE rejected SET replayed_at = ? WHERE seq = ?",
                 [(micros(at), seq) for seq in seqs],
@@ -372,7 +362,7 @@ class Landing:
 
     def note_days(self, days: Iterable[str], cause: str) -> None:
         """Note days whose tables are to be made anew."""
-        with self._transaction():
+        with transaction(self._db):
             self._note_changes(set(days), cause)
 
     def note_samples(
@@ -389,7 +379,7 @@ class Landing:
         margin = int(reach_seconds * 1_000_000)
         back = int(reference_seconds * 1_000_000)
         days: set[str] = set()
-        with self._transaction():
+        with transaction(self._db):
             for domain_id, first, last in spans:
                 found = self._db.execute(
                     "SELECT DISTINCT day FROM mission "
@@ -413,7 +403,7 @@ class Landing:
 
     def set_due(self, what: Due, days: Sequence[str], due: dict[str, datetime]) -> None:
         """Remember when the verdicts of `days` can next change; a day without one waits no more."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.executemany(f"DELETE FROM {what} WHERE day = ?", [(day,) for day in days])
             self._db.executemany(
                 f"INSERT INTO {what} VALUES (?, ?)", [(day, micros(at)) for day, at in due.items()]
@@ -442,7 +432,7 @@ class Landing:
 
     def archive(self, path: str, archived_as: str) -> None:
         """Follow a file that was moved out of the inbox."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM file WHERE path = ?", (archived_as,))
             self._db.execute(
                 "UPDATE file SET path = ?, archived = "
@@ -464,7 +454,7 @@ class Landing:
         row = self._db.execute("SELECT value FROM setting WHERE name = 'timezone'").fetchone()
         if row and row[0] == self._zone.key:
             return
-        with self._transaction():
+        with transaction(self._db):
             moved = [
                 (day_of(moment(completed_at), self._zone), mission_id, day)
                 for mission_id, day, completed_at in self._db.execute(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from grace_assets.lake.durable import make_folder
 from grace_assets.lake.landing import micros
 from grace_assets.lake.sqlite import use_wal
 
@@ -40,7 +41,7 @@ class Failure:
 class SourceLog:
     def __init__(self, root: Path) -> None:
         folder = root / "state"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._path = folder / "sources.sqlite"
         with self._open() as db:
             for statement in _SCHEMA.split(";\n"):

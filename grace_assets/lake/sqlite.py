@@ -1,8 +1,10 @@
-"""What all our SQLite files share: how they enter write-ahead logging."""
+"""What all our SQLite files share: write-ahead logging, and transactions that end."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -17,3 +19,21 @@ def use_wal(db: sqlite3.Connection) -> None:
     file = Path(db.execute("PRAGMA database_list").fetchone()[2])
     with FileLock(file.with_name(f".{file.name}.wal-lock")):
         db.execute("PRAGMA journal_mode = WAL")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit what is done in the block, on disk when it ends, or nothing of it.
+
+    `db` can be used on after any failure: a commit that the disk refused is rolled back too.
+    """
+    # Taking the write lock at once lets the busy timeout work; upgrading a read lock would fail.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite ends a transaction by itself where the disk is full or broken.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -12,16 +12,16 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
-from grace_assets.lake.durable import sync_folder
-from grace_assets.lake.sqlite import use_wal
+from grace_assets.lake.durable import make_folder, sync_folder
+from grace_assets.lake.sqlite import transaction, use_wal
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged
 
@@ -85,7 +85,7 @@ class FollowUpOutbox:
         self._file = data_dir / "outbox" / "missions.jsonl"
         self._ledger = data_dir / "state" / "follow_ups.sqlite"
         for path in (self._file, self._ledger):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         with closing(self._connect()) as db:
             use_wal(db)
             db.execute(_SCHEMA)
@@ -99,10 +99,10 @@ class FollowUpOutbox:
         """
         requests = [_request(row) for row in follow_ups if row["status"] != "closed"]
         with closing(self._connect()) as db:
-            with _transaction(db):
+            with transaction(db):
                 new = sum(_record(db, request) for request in requests)
             # The write lock is held over the file, so one process at a time appends to it.
-            with _transaction(db):
+            with transaction(db):
                 self._write_missing(db)
         return new
 
@@ -264,15 +264,3 @@ def _settle(db: sqlite3.Connection, id_: str, result: PostResult, now: datetime)
         (result.status, result.reason, id_),
     )
     return result
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    # Taking the write lock at once lets the busy timeout work; upgrading a read lock would fail.
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from grace_assets.lake.durable import make_folder
 from grace_assets.lake.sqlite import use_wal
 
 BRIEF = "brief"
@@ -123,7 +124,7 @@ def open_engine(where: Path | str) -> sa.Engine:
     Raises `LedgerError` for what is no such URL, and where nothing answers there.
     """
     if isinstance(where, Path):
-        where.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(where.parent)
         url = sa.URL.create("sqlite", database=str(where))
     else:
         url = _sound(where)

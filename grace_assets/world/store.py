@@ -10,12 +10,12 @@ from __future__ import annotations
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from grace_assets.lake.sqlite import use_wal
+from grace_assets.lake.sqlite import transaction, use_wal
 
 Kind = Literal["mission", "brief"]
 
@@ -111,7 +111,7 @@ class WorldModel:
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self._connect()) as db:
             use_wal(db)
-            with _transaction(db):
+            with transaction(db):
                 for statement in _statements(_SCHEMA):
                     db.execute(statement)
 
@@ -125,7 +125,7 @@ class WorldModel:
         for document in rows.values():
             if (document.day, document.kind) != (day, kind):
                 raise ValueError(f"{document.knowledge_id} is not a {kind} of {day}")
-        with closing(self._connect()) as db, _transaction(db):
+        with closing(self._connect()) as db, transaction(db):
             db.execute("DELETE FROM documents WHERE day = ? AND kind = ?", (day, kind))
             db.executemany("DELETE FROM documents WHERE knowledge_id = ?", ((id_,) for id_ in rows))
             marks = ", ".join("?" for _ in fields(Document))
@@ -197,7 +197,7 @@ class WorldModel:
 
     def keep_vectors(self, vectors: Iterable[tuple[int, bytes]]) -> None:
         """Keep vectors by row id; of documents that are gone meanwhile none is kept."""
-        with closing(self._connect()) as db, _transaction(db):
+        with closing(self._connect()) as db, transaction(db):
             db.executemany(
                 "INSERT OR REPLACE INTO vectors SELECT id, ?2 FROM documents WHERE id = ?1", vectors
             )
@@ -286,15 +286,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    # Taking the write lock at once lets the busy timeout work; upgrading a read lock would fail.
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")

@@ -1,0 +1,65 @@
+"""`make reliability`: one line a suite, and what must not be, by name.
+
+make reliability                    # all suites (under twenty minutes)
+make reliability ARGS="kills races" # some
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import kill_delivery
+from benchmarks.reliability import errors, kills, power
+from benchmarks.reliability.oracle import Tally
+from benchmarks.reliability.tracing import Worker, worker
+from benchmarks.reliability.works import WORKS
+
+
+def _of_each_work(sweep: Callable[[str, Worker, Path], Tally]) -> Tally:
+    total = Tally()
+    with worker() as work:
+        for name in WORKS:
+            with TemporaryDirectory(prefix="grace-reliability-") as folder:
+                total += sweep(name, work, Path(folder))
+    return total
+
+
+def _deliveries() -> Tally:
+    found = kill_delivery.sweep()
+    return Tally(found.points, found.flagged, lost=found.lost, unflagged=found.unflagged)
+
+
+SUITES: dict[str, Callable[[], Tally]] = {
+    "kills": lambda: _of_each_work(kills.sweep),
+    "deliveries": _deliveries,
+    "errors": lambda: _of_each_work(errors.sweep),
+    "power": lambda: _of_each_work(power.sweep),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.reliability.suite", description=__doc__)
+    parser.add_argument("suites", nargs="*", choices=[*SUITES, []], metavar="SUITE")
+    chosen = parser.parse_args(arguments).suites or list(SUITES)
+    if shutil.which("strace") is None:
+        print("strace is not installed: run scripts/install-test-servers", file=sys.stderr)
+        return 2
+    failed = False
+    for name in chosen:
+        started = time.monotonic()
+        tally = SUITES[name]()
+        print(f"{name}: {tally} ({time.monotonic() - started:.0f} s)", flush=True)
+        for problem in tally.problems:
+            print(f"  {problem}", file=sys.stderr, flush=True)
+        failed = failed or bool(tally.problems) or not tally.points
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
