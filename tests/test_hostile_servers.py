@@ -4,8 +4,10 @@ was told to and nowhere else."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-import resource
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
@@ -186,8 +188,16 @@ def test_an_answer_without_end_ends(client, kind, tmp_path):
 def test_what_apprise_unpacks_ends_with_its_memory(tmp_path):
     with server(exploding) as hostile:
         assert apprise(hostile.url, tmp_path, seconds=60) == NOT_CONFIRMED["bomb"]
-    most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert most < apprise_process.MEMORY_BYTES
+        request = {"url": hostile.url.replace("http", "json"), "title": "x", "body": "y"}
+        command = [sys.executable, "-m", apprise_process.__name__, "60"]
+        sending = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+        sending.stdin.write(json.dumps(request))
+        sending.stdin.close()
+        # Of this child alone: other tests have had larger ones.
+        _, status, used = os.wait4(sending.pid, 0)
+        sending.returncode = os.waitstatus_to_exitcode(status)
+    assert sending.returncode != 0
+    assert 1024 * used.ru_maxrss < apprise_process.MEMORY_BYTES
 
 
 def test_a_sending_that_is_given_up_leaves_no_process_behind(tmp_path):
