@@ -1,0 +1,119 @@
+"""Eight processes that write the same at once, and readers meanwhile.
+
+python -m benchmarks.reliability.races table FOLDER WRITER    (one of the writers)
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from benchmarks.reliability.oracle import Tally
+from benchmarks.reliability.works import DAYS, TABLE_ROWS
+from grace_assets.lake.landing import Landing, Line
+from grace_assets.lake.tables import Lake
+from tests.conftest import encode, event
+
+WRITERS, ROUNDS, MISSIONS = 8, 25, 200
+TABLE, DAY = "mission_verdicts", DAYS[0]
+SIZE = TABLE_ROWS[TABLE]("any", [DAY]).num_rows
+ROOT = Path(__file__).parents[2]
+
+
+def write_table(root: Path, writer: str) -> None:
+    for number in range(ROUNDS):
+        Lake(root).replace(TABLE, [DAY], TABLE_ROWS[TABLE](f"{writer}-{number}", [DAY]))
+
+
+def write_landing(root: Path, writer: str) -> None:
+    """All writers send the same missions, each in an order of its own."""
+    total = Counter()
+    with closing(Landing(root, ZoneInfo("UTC"))) as landing:
+        for number in range(MISSIONS):
+            name = f"m-{(number + int(writer) * MISSIONS // WRITERS) % MISSIONS}"
+            counts = landing.add(writer, [Line(1, encode(event(name)))], datetime.now(UTC))
+            total.update(accepted=counts.accepted, duplicate=counts.duplicate)
+    print(total["accepted"], total["duplicate"])
+
+
+WRITES: dict[str, Callable[[Path, str], None]] = {"table": write_table, "landing": write_landing}
+
+
+def on_one_table(root: Path) -> Tally:
+    """Whoever reads finds all rows of one writer; the last writer's last rows stay."""
+    tally = Tally()
+    Lake(root).replace(TABLE, [DAY], TABLE_ROWS[TABLE]("0-0", [DAY]))
+    writers = _start("table", root)
+    readers = (_read_ours, _read_duckdb)
+    while any(process.poll() is None for process in writers):
+        reader = readers[tally.points % 2]
+        tally.points += 1
+        try:
+            words = reader(root)
+        except Exception as error:  # noqa: BLE001 (whatever a reader chokes on is torn)
+            tally.torn.append(f"{reader.__name__}: {type(error).__name__}: {error}")
+            continue
+        if list(words.values()) != [SIZE]:
+            tally.torn.append(f"{reader.__name__}: {words}")
+    tally.lost += [f"writer {n} ended with {p.wait()}" for n, p in enumerate(writers) if p.wait()]
+    (word,) = _read_ours(root)
+    if not word.endswith(f"-{ROUNDS - 1}"):
+        tally.lost.append(f"{word} stayed")
+    left = [path.name for path in root.rglob("*.tmp")]
+    tally.torn += [f"left behind {name}" for name in left]
+    return tally
+
+
+def _read_ours(root: Path) -> Counter[str]:
+    rows = Lake(root).read(TABLE, [DAY], ["reason_codes"])
+    return Counter(words[0] for words in rows["reason_codes"].to_pylist())
+
+
+def _read_duckdb(root: Path) -> Counter[str]:
+    """With one thread: DuckDB opens a file once for each, and says "Invalid data" where they got
+    two versions of it."""
+    query = f"select reason_codes[1], count(*) from '{root}/tables/{TABLE}/**/*.parquet' group by 1"
+    with duckdb.connect(config={"threads": 1}) as db:
+        return Counter(dict(db.execute(query).fetchall()))
+
+
+def on_one_landing(root: Path) -> Tally:
+    """Each mission is accepted once, and every other time it is a duplicate."""
+    tally = Tally(points=WRITERS * MISSIONS)
+    writers = _start("landing", root)
+    counts = [tuple(map(int, process.communicate()[0].split())) for process in writers]
+    accepted, duplicates = map(sum, zip(*counts, strict=True))
+    with closing(Landing(root, ZoneInfo("UTC"))) as landing:
+        kept = len(landing.events([DAY]))
+    if kept != MISSIONS or accepted + duplicates != WRITERS * MISSIONS:
+        tally.lost.append(f"{kept} kept, {accepted} accepted, {duplicates} duplicates")
+    if accepted > MISSIONS:
+        tally.unflagged.append(f"{accepted} accepted")
+    return tally
+
+
+def _start(what: str, root: Path) -> list[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "benchmarks.reliability.races", what, str(root)]
+    pipe = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    return [subprocess.Popen([*command, str(number)], **pipe) for number in range(WRITERS)]
+
+
+def sweep(folder: Path) -> Tally:
+    return on_one_table(folder / "table") + on_one_landing(folder / "landing")
+
+
+def main(arguments: Sequence[str]) -> None:
+    what, root, writer = arguments
+    WRITES[what](Path(root), writer)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
