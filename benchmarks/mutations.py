@@ -36,6 +36,9 @@ _WRITTEN = """        write(file)
 _STORED = """        with transaction(self._db):
             self._store_events(origin, arrivals, received_at, counts)
 """
+_FINISHED = """                raise
+            ledger.finish(row, outcome, clock(), way.on_unknown)
+"""
 
 MUTATIONS = (
     Mutation(
@@ -94,7 +97,7 @@ MUTATIONS = (
         "synchronous=NORMAL on the landing",
         "lake/landing.py",
         (('synchronous=FULL")', 'synchronous=NORMAL")'),),
-        _suite("power", "ingest"),
+        _suite("power", "server"),
     ),
     Mutation(
         "synchronous=NORMAL on the ledger",
@@ -169,12 +172,7 @@ MUTATIONS = (
     Mutation(
         "sent is never entered",
         "notify/deliver.py",
-        (
-            (
-                "                raise\n            ledger.finish(row, outcome, clock(), way.on_unknown)\n",
-                "                raise\n",
-            ),
-        ),
+        ((_FINISHED, "                raise\n"),),
         _tests("notify/test_slack.py", "sent_once"),
     ),
     Mutation(

@@ -19,16 +19,17 @@ ERRORS = {
 """Which calls may fail with what, as their manual pages have it."""
 
 
-def sweep(name: str, work: Worker, folder: Path, errors: Collection[str] = tuple(ERRORS)) -> Tally:
-    """Let each call of the work `name` fail once with each of the `errors`.
+def sweep(name: str, work: Worker, folder: Path, calls: Collection[str] = ()) -> Tally:
+    """Let each call of the work `name`, or of those `calls`, fail once with each of its errors.
 
     What ends well has kept everything; what does not says why and ends with a code that is not
     0. In both cases nothing relied upon is lost, and once the disk is well the work can be done.
     """
     tally, undisturbed = Tally(), Undisturbed(name, folder)
     work.warm_up(undisturbed.job())
-    calls = write_calls(work, undisturbed.job(), folder / "strace.log")
-    points = [(error, *call) for error in errors for call in calls if call[0] in ERRORS[error]]
+    made = write_calls(work, undisturbed.job(), folder / "strace.log")
+    made = [call for call in made if not calls or call[0] in calls]
+    points = [(error, *call) for error in ERRORS for call in made if call[0] in ERRORS[error]]
     for error, call, number in points:
         ended = work.run(undisturbed.job(), inject(call, number, f"error={error}"))
         point, done = f"{error} at {call} {number}", undisturbed.done()
