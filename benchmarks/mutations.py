@@ -121,7 +121,7 @@ MUTATIONS = (
                 '            db.execute("ROLLBACK")\n        raise\n    db.execute("COMMIT")\n',
             ),
         ),
-        _suite("errors", "server"),
+        _tests("lake/test_sqlite.py"),
     ),
     Mutation(
         "how far a file was read is noted before its lines",

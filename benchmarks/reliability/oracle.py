@@ -24,6 +24,8 @@ class Tally:
     unflagged: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     """Errors that nobody was told of, or not in words."""
+    notes: list[str] = field(default_factory=list)
+    """What else was seen, and is as it may be."""
 
     @property
     def problems(self) -> list[str]:
@@ -38,6 +40,7 @@ class Tally:
             self.torn + other.torn,
             self.unflagged + other.unflagged,
             self.unclear + other.unclear,
+            self.notes + other.notes,
         )
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from grace_assets.cli import main as grace
 from grace_assets.core.events import to_table
@@ -51,20 +52,22 @@ class Work:
     prepare: Callable[[Path], None]
     run: Callable[[Path], Iterator[str]]
     contents: Callable[[Path], Contents]
-    for_people: bool = False
-    """Whether what goes wrong is told to a person, who wants no traceback."""
+
+
+REFUSALS = (OSError, sqlite3.Error, sa.exc.OperationalError, pa.ArrowException)
+"""How our functions say that the disk failed them."""
 
 
 def cut_off(work: str, root: str, journal: str) -> None:
     """A job for a worker. The journal is the caller's: a line, on disk, for each step done."""
-    for step in WORKS[work].run(Path(root)):
-        try:
+    try:
+        for step in WORKS[work].run(Path(root)):
             with Path(journal).open("a", encoding="utf-8") as file:
                 file.write(step + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            sys.exit(f"the caller's journal: {error}")
+    except REFUSALS as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 # -- the landing ---------------------------------------------------------------------------------
@@ -266,13 +269,16 @@ def announced(root: Path) -> Contents:
 def _deliver(root: Path) -> Iterator[str]:
     """Without a webhook the brief is written to a file; the ledger is the same."""
     post = Post(root, "slack", {})
-    for revision in (1, 2):
-        # Hours that pass, as they do for a sensor.
-        (result,) = post(brief(revision), after=timedelta(seconds=time.monotonic()))
-        # What was written before is not written again, and an older revision never follows.
-        if result.status not in ("written", "suppressed"):
-            raise OSError(result.reason)
-        yield f"revision {revision}"
+    # As a server has it: while it is open, no other connection's end flushes what a commit did not.
+    with closing(sqlite3.connect(post.ledger_file)) as held:
+        for revision in (1, 2):
+            # Hours that pass, as they do for a sensor.
+            (result,) = post(brief(revision), after=timedelta(seconds=time.monotonic()))
+            # What was written before is not written again, and an older revision never follows.
+            if result.status not in ("written", "suppressed"):
+                raise OSError(result.reason)
+            held.execute("SELECT count(*) FROM delivery_ledger").fetchone()
+            yield f"revision {revision}"
 
 
 def delivered(root: Path) -> Contents:
@@ -291,8 +297,8 @@ def _empty(root: Path) -> None:
 
 
 WORKS: Mapping[str, Work] = {
-    "first-ingest": Work(_events_of_first_use, _first_use, landed, for_people=True),
-    "ingest": Work(_files_to_ingest, _ingest, landed, for_people=True),
+    "first-ingest": Work(_events_of_first_use, _first_use, landed),
+    "ingest": Work(_files_to_ingest, _ingest, landed),
     "inbox": Work(_dropped_files, _take_inbox, landed),
     "replay": Work(_lines_in_quarantine, _replay, landed),
     "server": Work(_empty, _serve, landed),
