@@ -139,19 +139,19 @@ MUTATIONS = (
         "the same again is no duplicate",
         "lake/landing.py",
         (("if earlier and earlier[2] == a.digest:", "if False:"),),
-        _suite("model"),
+        _tests("test_reliability.py", "stories"),
     ),
     Mutation(
         "a correction forgets the day that it left",
         "lake/landing.py",
         (("                days.add(earlier[0])\n", ""),),
-        _suite("model"),
+        _tests("test_reliability.py", "stories"),
     ),
     Mutation(
         "a line that breaks a rule is dropped",
         "lake/landing.py",
         (("            if keep_rejected:\n", "            if False:\n"),),
-        _suite("model"),
+        _tests("test_reliability.py", "stories"),
     ),
     Mutation(
         "sent is entered before sending",

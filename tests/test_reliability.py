@@ -47,7 +47,7 @@ def test_what_was_acknowledged_survives_power_loss(work, tmp_path, name, points)
 
 
 def test_stories_of_kills_retries_and_replays_end_as_the_model_says(work):
-    assert sound(model.tell(work, stories=8), 50)
+    assert sound(model.tell(work, stories=15), 50)
 
 
 def test_of_processes_that_ingest_the_same_one_is_told_accepted(tmp_path):
