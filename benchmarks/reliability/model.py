@@ -23,9 +23,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from benchmarks.reliability.landing_works import DAYS, NOW, UTC_ZONE
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Job, Worker, inject
-from benchmarks.reliability.works import DAYS, NOW, UTC_ZONE
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Counts, Landing, Line
 from grace_assets.lake.quarantine import replay

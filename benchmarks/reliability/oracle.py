@@ -9,8 +9,9 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.reliability.landing_works import Contents
 from benchmarks.reliability.tracing import Job
-from benchmarks.reliability.works import WORKS, Contents
+from benchmarks.reliability.works import WORKS
 
 
 @dataclass

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow as pa
 
+from benchmarks.reliability.landing_works import DAYS
 from benchmarks.reliability.oracle import Tally
-from benchmarks.reliability.works import DAYS, TABLE_ROWS
+from benchmarks.reliability.works import TABLE_ROWS
 from grace_assets.lake.landing import Landing, Line
 from grace_assets.lake.tables import Lake
 from tests.conftest import encode, event
