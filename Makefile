@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench kill-delivery reliability search-recall api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench kill-delivery reliability mutants search-recall api-fuzz lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (un
 
 reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: nothing lost or torn (needs strace)
 	$(BIN)/python -m benchmarks.reliability.suite $(ARGS)
+
+mutants: $(VENV)/installed-dev  ## Seeded bugs, each of which a test must catch (ten minutes; needs strace)
+	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 api-fuzz: $(VENV)/installed-dev  ## 2,000 requests that the OpenAPI allows
 	API_FUZZ_CASES=2000 $(BIN)/python -m pytest tests/api/test_openapi.py

@@ -6,25 +6,17 @@ strace kills there: SIGKILL, at a boundary that no line of Python shows. The ser
 beside it. After each kill the brief is delivered twice more, as the sensor would, and then:
 every destination stands in the ledger in a named state, whoever is `sent` has the message, and
 no server has a second one that does not say that it may be one. Both policies are swept.
-
-strace is Debian's `strace`; it needs the right to trace (Docker: `--cap-add SYS_PTRACE`).
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
-import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from email import message_from_bytes
@@ -33,6 +25,7 @@ from pathlib import Path
 from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
+from benchmarks.reliability.tracing import Job, Worker, inject, worker, write_calls
 from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
 from tests.notify.briefs import Post, brief
 from tests.notify.smtp_server import Mailbox, smtp_server
@@ -44,19 +37,8 @@ WAYS = tuple(
 )
 LATER = (timedelta(hours=1), timedelta(hours=2))
 SECONDS = 540.0
-LEAVES_NOTHING = {
-    *("brk", "clock_gettime", "clock_nanosleep", "futex", "getegid", "geteuid", "getgid", "getpid"),
-    *("getrandom", "gettid", "getuid", "madvise", "mmap", "mprotect", "mremap", "munmap"),
-    *("restart_syscall", "rseq", "rt_sigaction", "rt_sigprocmask", "sched_getaffinity"),
-    *("set_robust_list", "sysinfo", "uname"),
-    *("fstat", "getdents64", "getpeername", "getsockname", "getsockopt", "ioctl", "lseek", "lstat"),
-    *("newfstatat", "pread64", "read", "readlink", "stat"),
-}
-"""They touch memory or look at files: a kill before one leaves what a kill before the next other
-call leaves."""
 BUSY = ("01", "03", "08")
 """States of a TCP connection that its server has not closed: established, half open, left."""
-PR_SET_PTRACER = 0x59616D61
 
 
 @dataclass(frozen=True)
@@ -136,107 +118,34 @@ def _busy_ports() -> set[int]:
     return {int(words[1].rpartition(":")[2], 16) for words in fields if words[3] in BUSY}
 
 
-class Deliverer:
-    """A process that has imported everything, and delivers in a fork of itself for each point."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def run(self, post: Post, strace: list[str]) -> int:
-        """Deliver under `strace` (options of it); the signal that ended it, or 0."""
-        pid = self._ask(
-            {"folder": str(post.folder), "channel": post.channel, "env": dict(post.env)}
-        )
-        command = ["strace", "-f", *strace, "-p", str(pid)]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
-            attached = tracer.stderr.readline()
-            signal = self._ask("go")
-            rest = tracer.stderr.read()
-        if "attached" not in attached:
-            raise RuntimeError(f"strace may not trace here: {attached}{rest}".strip())
-        if signal not in (0, SIGKILL):
-            raise RuntimeError(f"the delivery ended with {signal}")
-        return signal
-
-    def warm_up(self, post: Post) -> None:
-        """Once without a fork: the imports of a first delivery are not part of it."""
-        self._ask(
-            {"folder": str(post.folder), "channel": post.channel, "env": dict(post.env), "here": 1}
-        )
-
-    def _ask(self, what: object) -> int:
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+def deliver(folder: str, channel: str, env: dict[str, str]) -> None:
+    """A job for a worker."""
+    Post(Path(folder), channel, env)()
 
 
-@contextmanager
-def deliverer() -> Iterator[Deliverer]:
-    command = [sys.executable, "-m", "benchmarks.kill_delivery", "deliverer"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    root = Path(__file__).parents[1]
-    # Leaving the block closes its standard input, at the end of which it ends.
-    with subprocess.Popen(command, cwd=root, **pipes) as process:
-        yield Deliverer(process)
-
-
-def serve_deliveries() -> None:
-    """The other side of `Deliverer`: lines of JSON in, a number for each out."""
-    for line in sys.stdin:
-        job = json.loads(line)
-        post = Post(Path(job["folder"]), job["channel"], job["env"])
-        if job.get("here"):
-            post()
-            print(0, flush=True)
-            continue
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            _deliver_when_told(post, reader)
-        print(child, flush=True)
-        sys.stdin.readline()
-        os.write(writer, b".")
-        status = os.waitpid(child, 0)[1]
-        os.close(reader)
-        os.close(writer)
-        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -status, flush=True)
-
-
-def _deliver_when_told(post: Post, reader: int) -> None:
-    # Where only parents may trace (Yama), anybody may trace this one.
-    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
-    code = 1
-    try:
-        os.read(reader, 1)
-        post()
-        code = 0
-    finally:
-        os._exit(code)
+def _job(post: Post) -> Job:
+    arguments = {"folder": str(post.folder), "channel": post.channel, "env": dict(post.env)}
+    return Job("benchmarks.kill_delivery:deliver", arguments)
 
 
 def points_of(
-    servers: Servers, work: Deliverer, channel: str, on_unknown: str, folder: Path
+    servers: Servers, work: Worker, channel: str, on_unknown: str, folder: Path
 ) -> list[Point]:
     """The system calls of one delivery, by name and number among those of that name."""
     post = Post(folder / "traced", channel, servers.env(channel, on_unknown))
-    log = folder / "strace.log"
-    work.run(post, ["-o", str(log)])
-    calls = re.findall(r"^\d+ +(\w+)\(", log.read_text("utf-8", "replace"), re.MULTILINE)
-    counts = Counter(call for call in calls if call not in LEAVES_NOTHING)
-    return [
-        Point(channel, on_unknown, call, number)
-        for call, count in sorted(counts.items())
-        for number in range(1, count + 1)
-    ]
+    calls = write_calls(work, _job(post), folder / "strace.log")
+    return [Point(channel, on_unknown, call, number) for call, number in calls]
 
 
-def kill_at(point: Point, servers: Servers, work: Deliverer, folder: Path, tally: Tally) -> None:
+def kill_at(point: Point, servers: Servers, work: Worker, folder: Path, tally: Tally) -> None:
     """Kill, deliver again, look. A run that made fewer calls this time is no kill point."""
     servers.forget()
     post = Post(folder, point.channel, servers.env(point.channel, point.on_unknown))
     for call, number in filter(None, ((point.call, point.number), point.then)):
-        inject = f"inject={call}:signal=KILL:when={number}"
-        if not work.run(post, ["-o", "/dev/null", "-e", f"trace={call}", "-e", inject]):
+        ended = work.run(_job(post), inject(call, number, "signal=KILL"))
+        if ended.code:
+            raise RuntimeError(f"the delivery ended with {ended}")
+        if ended.signal != SIGKILL:
             return
         servers.settle()
     tally.points += 1
@@ -295,13 +204,13 @@ def sweep(
         TemporaryDirectory(prefix="grace-kill-") as home,
         strict_slack() as slack,
         smtp_server(None, login=False) as mail,
-        deliverer() as work,
+        worker() as work,
     ):
         servers, folder, every = Servers(slack, mail), Path(home), []
         for number, (channel, on_unknown) in enumerate(WAYS):
             place = folder / f"way-{number}"
             place.mkdir()
-            work.warm_up(Post(place / "warm", channel, servers.env(channel, on_unknown)))
+            work.warm_up(_job(Post(place / "warm", channel, servers.env(channel, on_unknown))))
             every += points_of(servers, work, channel, on_unknown, place)
         # In any order, but always the same one: what time cuts off is spread over all.
         random.Random(1).shuffle(every)
@@ -337,7 +246,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["deliverer"]:
-        serve_deliveries()
-    else:
-        sys.exit(main())
+    sys.exit(main())

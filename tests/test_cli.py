@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def events(tmp_path):
         )
     )
     return path
+
+
+def test_what_the_disk_refuses_is_told_in_a_sentence(grace, events, tmp_path):
+    (tmp_path / "data" / "state").mkdir(parents=True)
+    (tmp_path / "data" / "state" / "landing.sqlite").write_bytes(b"no database" * 100)
+    result = grace("ingest", events)
+    assert (result.exit_code, result.output.splitlines()) == (
+        1,
+        [f"Error: {tmp_path / 'data'}: file is not a database"],
+    )
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "data").write_bytes(b"")
+    result = grace("ingest", events)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: [Errno ")
 
 
 def test_ingest_counts_and_is_idempotent(grace, events):

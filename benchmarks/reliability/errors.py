@@ -6,8 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from benchmarks.reliability.oracle import Tally, Undisturbed
-from benchmarks.reliability.tracing import Ended, Worker, inject, write_calls
-from benchmarks.reliability.works import WORKS
+from benchmarks.reliability.tracing import Worker, inject, write_calls
 
 _NAMES = ("openat", "mkdir", "rename", "unlink")
 ERRORS = {
@@ -19,28 +18,23 @@ ERRORS = {
 """Which calls may fail with what, as their manual pages have it."""
 
 
-def sweep(name: str, work: Worker, folder: Path, errors: Collection[str] = tuple(ERRORS)) -> Tally:
-    """Let each call of the work `name` fail once with each of the `errors`.
+def sweep(name: str, work: Worker, folder: Path, calls: Collection[str] = ()) -> Tally:
+    """Let each call of the work `name`, or of those `calls`, fail once with each of its errors.
 
     What ends well has kept everything; what does not says why and ends with a code that is not
     0. In both cases nothing relied upon is lost, and once the disk is well the work can be done.
     """
     tally, undisturbed = Tally(), Undisturbed(name, folder)
     work.warm_up(undisturbed.job())
-    calls = write_calls(work, undisturbed.job(), folder / "strace.log")
-    points = [(error, *call) for error in errors for call in calls if call[0] in ERRORS[error]]
+    made = write_calls(work, undisturbed.job(), folder / "strace.log")
+    made = [call for call in made if not calls or call[0] in calls]
+    points = [(error, *call) for error in ERRORS for call in made if call[0] in ERRORS[error]]
     for error, call, number in points:
         ended = work.run(undisturbed.job(), inject(call, number, f"error={error}"))
         point, done = f"{error} at {call} {number}", undisturbed.done()
-        told = _told(ended, for_people=WORKS[name].for_people)
-        if ended.signal or (ended.code == 0 and len(done) < undisturbed.steps) or not told:
+        silent = ended.code == 0 and len(done) < undisturbed.steps
+        # A traceback is no sentence; a signal is no answer at all.
+        if silent or ended.signal or "Traceback" in ended.said or (ended.code and not ended.said):
             tally.unclear.append(f"{name}, {point}: {ended}")
         undisturbed.check(undisturbed.root, done, point, tally)
     return tally
-
-
-def _told(ended: Ended, *, for_people: bool) -> bool:
-    """Whether whoever has to mend it can read what is wrong; a traceback is no sentence."""
-    if ended.code == 0:
-        return True
-    return ended.said.strip() != "" and not (for_people and "Traceback" in ended.said)

@@ -9,8 +9,9 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.reliability.landing_works import Contents
 from benchmarks.reliability.tracing import Job
-from benchmarks.reliability.works import WORKS, Contents
+from benchmarks.reliability.works import WORKS
 
 
 @dataclass
@@ -24,6 +25,8 @@ class Tally:
     unflagged: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     """Errors that nobody was told of, or not in words."""
+    notes: list[str] = field(default_factory=list)
+    """What else was seen, and is as it may be."""
 
     @property
     def problems(self) -> list[str]:
@@ -38,6 +41,7 @@ class Tally:
             self.torn + other.torn,
             self.unflagged + other.unflagged,
             self.unclear + other.unclear,
+            self.notes + other.notes,
         )
 
     def __str__(self) -> str:
@@ -95,9 +99,13 @@ class Undisturbed:
         tally.points += 1
         where = f"{self.name}, {point}"
         self._compare(root, self._stages[len(done) : len(done) + 2], where, tally)
-        with _silence():
-            for _ in self._work.run(root):
-                pass
+        try:
+            with _silence():
+                for _ in self._work.run(root):
+                    pass
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever keeps it from being done)
+            tally.lost.append(f"{where}, cannot be done again: {type(error).__name__}: {error}")
+            return
         self._compare(root, self._stages[-1:], f"{where}, done again", tally)
         left = [path.name for path in root.rglob("*.tmp")]
         if left:

@@ -20,8 +20,8 @@ from benchmarks.reliability.tracing import Worker
 
 _OPTIONS = ("-y", "-xx", "-s", "100000000", "-e")
 _CALLS = (
-    "trace=openat,close,read,write,pwrite64,lseek,ftruncate,rename,unlink,mkdir,rmdir,fsync,fdatasync,"
-    "writev,pwritev,pwritev2,truncate,renameat,renameat2,unlinkat,mkdirat,link,linkat,dup,"
+    "trace=openat,close,read,write,pwrite64,lseek,ftruncate,rename,unlink,mkdir,rmdir,fsync,"
+    "fdatasync,writev,pwritev,pwritev2,truncate,renameat,renameat2,unlinkat,mkdirat,link,linkat,dup,"
     "copy_file_range,sendfile,fallocate"
 )
 _UNFINISHED = re.compile(r"^(\d+) +(.*) <unfinished \.\.\.>$")

@@ -11,50 +11,69 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import kill_delivery
-from benchmarks.reliability import errors, kills, power
+from benchmarks.reliability import errors, kills, model, power, races
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Worker, worker
 from benchmarks.reliability.works import WORKS
 
 
-def _of_each_work(sweep: Callable[[str, Worker, Path], Tally]) -> Tally:
+def _of_each_work(sweep: Callable[[str, Worker, Path], Tally], works: Sequence[str]) -> Tally:
     total = Tally()
     with worker() as work:
-        for name in WORKS:
+        for name in works:
             with TemporaryDirectory(prefix="grace-reliability-") as folder:
                 total += sweep(name, work, Path(folder))
     return total
 
 
-def _deliveries() -> Tally:
-    found = kill_delivery.sweep()
+def _deliveries(_works: Sequence[str]) -> Tally:
+    found = kill_delivery.sweep(seconds=DELIVERY_SECONDS)
     return Tally(found.points, found.flagged, lost=found.lost, unflagged=found.unflagged)
 
 
-SUITES: dict[str, Callable[[], Tally]] = {
-    "kills": lambda: _of_each_work(kills.sweep),
+def _races(_works: Sequence[str]) -> Tally:
+    with TemporaryDirectory(prefix="grace-reliability-") as folder:
+        return races.sweep(Path(folder))
+
+
+def _model(_works: Sequence[str]) -> Tally:
+    with worker() as work:
+        return model.tell(work, STORIES)
+
+
+STORIES = 100
+DELIVERY_SECONDS = 300
+"""`make kill-delivery` takes as long as all of its points need."""
+SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
+    "kills": partial(_of_each_work, kills.sweep),
     "deliveries": _deliveries,
-    "errors": lambda: _of_each_work(errors.sweep),
-    "power": lambda: _of_each_work(power.sweep),
+    "errors": partial(_of_each_work, errors.sweep),
+    "power": partial(_of_each_work, power.sweep),
+    "races": _races,
+    "model": _model,
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.reliability.suite", description=__doc__)
     parser.add_argument("suites", nargs="*", choices=[*SUITES, []], metavar="SUITE")
-    chosen = parser.parse_args(arguments).suites or list(SUITES)
+    parser.add_argument("--works", nargs="+", choices=[*WORKS], default=[*WORKS], metavar="WORK")
+    options = parser.parse_args(arguments)
     if shutil.which("strace") is None:
         print("strace is not installed: run scripts/install-test-servers", file=sys.stderr)
         return 2
     failed = False
-    for name in chosen:
+    for name in options.suites or SUITES:
         started = time.monotonic()
-        tally = SUITES[name]()
+        tally = SUITES[name](options.works)
         print(f"{name}: {tally} ({time.monotonic() - started:.0f} s)", flush=True)
+        for note in tally.notes:
+            print(f"  {note}", flush=True)
         for problem in tally.problems:
             print(f"  {problem}", file=sys.stderr, flush=True)
         failed = failed or bool(tally.problems) or not tally.points

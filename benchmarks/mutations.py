@@ -1,0 +1,236 @@
+"""The bugs that `make mutants` puts in: each is one that somebody has shipped, or could."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Change = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`changes` are (what stands there once, what stands there then) in `module`; `check` is the
+    module and arguments that `python -m` fails with."""
+
+    name: str
+    module: str
+    changes: tuple[Change, ...]
+    check: tuple[str, ...]
+
+
+def _tests(path: str, words: str = "") -> tuple[str, ...]:
+    chosen = ("-k", words) if words else ()
+    return ("pytest", "-x", "-p", "no:cacheprovider", f"tests/{path}", *chosen)
+
+
+def _suite(name: str, *works: str) -> tuple[str, ...]:
+    return ("benchmarks.reliability.suite", name, *(("--works", *works) if works else ()))
+
+
+_POWER_OF_TABLES = _suite("power", "tables")
+_WRITTEN = """        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+"""
+_STORED = """        with transaction(self._db):
+            self._store_events(origin, arrivals, received_at, counts)
+"""
+_FINISHED = """                raise
+            ledger.finish(row, outcome, clock(), way.on_unknown)
+"""
+
+MUTATIONS = (
+    Mutation(
+        "a file is not flushed",
+        "lake/durable.py",
+        ((_WRITTEN, "        write(file)\n    temporary.replace(path)\n"),),
+        _POWER_OF_TABLES,
+    ),
+    Mutation(
+        "a folder is not flushed after a rename",
+        "lake/durable.py",
+        (
+            (
+                "    temporary.replace(path)\n    sync_folder(path.parent)\n",
+                "    temporary.replace(path)\n",
+            ),
+        ),
+        _POWER_OF_TABLES,
+    ),
+    Mutation(
+        "a new folder is not flushed into the one above",
+        "lake/durable.py",
+        (
+            (
+                "    folder.mkdir(exist_ok=True)\n    sync_folder(folder.parent)\n",
+                "    folder.mkdir(exist_ok=True)\n",
+            ),
+        ),
+        _suite("power", "first-ingest"),
+    ),
+    Mutation(
+        "a file is renamed before it is flushed",
+        "lake/durable.py",
+        (
+            (
+                _WRITTEN,
+                "        write(file)\n        file.flush()\n"
+                "        temporary.replace(path)\n        os.fsync(file.fileno())\n",
+            ),
+        ),
+        _POWER_OF_TABLES,
+    ),
+    Mutation(
+        "a table is written in place",
+        "lake/durable.py",
+        (('temporary.open("xb")', 'path.open("wb")'), ("    temporary.replace(path)\n", "")),
+        _suite("kills", "tables"),
+    ),
+    Mutation(
+        "a table has several writers",
+        "lake/tables.py",
+        (("        with self._locks[table]:\n            yield", "        yield"),),
+        _suite("races"),
+    ),
+    Mutation(
+        "synchronous=NORMAL on the landing",
+        "lake/landing.py",
+        (('synchronous=FULL")', 'synchronous=NORMAL")'),),
+        _suite("power", "server"),
+    ),
+    Mutation(
+        "synchronous=NORMAL on the ledger",
+        "notify/ledger_rows.py",
+        (("synchronous=FULL", "synchronous=NORMAL"),),
+        _suite("power", "ledger"),
+    ),
+    Mutation(
+        "the follow-ups' file is not flushed",
+        "notify/followup_outbox.py",
+        (("            os.fsync(file.fileno())\n", ""),),
+        _suite("power", "follow-ups"),
+    ),
+    Mutation(
+        "a commit that failed is left open",
+        "lake/sqlite.py",
+        (
+            ('        yield\n        db.execute("COMMIT")\n', "        yield\n"),
+            (
+                '            db.execute("ROLLBACK")\n        raise\n',
+                '            db.execute("ROLLBACK")\n        raise\n    db.execute("COMMIT")\n',
+            ),
+        ),
+        _tests("lake/test_sqlite.py"),
+    ),
+    Mutation(
+        "how far a file was read is noted before its lines",
+        "lake/landing.py",
+        (
+            (
+                _STORED,
+                "        if position is not None:\n            with transaction(self._db):\n"
+                "                self._store_position(position)\n" + _STORED,
+            ),
+        ),
+        _suite("kills", "inbox"),
+    ),
+    Mutation(
+        "the same again is no duplicate",
+        "lake/landing.py",
+        (("if earlier and earlier[2] == a.digest:", "if False:"),),
+        _tests("test_reliability.py", "stories"),
+    ),
+    Mutation(
+        "a correction forgets the day that it left",
+        "lake/landing.py",
+        (("                days.add(earlier[0])\n", ""),),
+        _tests("test_reliability.py", "stories"),
+    ),
+    Mutation(
+        "a line that breaks a rule is dropped",
+        "lake/landing.py",
+        (("            if keep_rejected:\n", "            if False:\n"),),
+        _tests("test_reliability.py", "stories"),
+    ),
+    Mutation(
+        "sent is entered before sending",
+        "notify/deliver.py",
+        (
+            (
+                "            try:\n                outcome = await",
+                '            ledger.finish(row, Outcome("sent"), clock(), way.on_unknown)\n'
+                "            try:\n                outcome = await",
+            ),
+            (
+                "from grace_assets.notify.routes",
+                "from grace_assets.notify.outcome import Outcome\nfrom grace_assets.notify.routes",
+            ),
+        ),
+        _tests("notify/test_deliver.py", "killed"),
+    ),
+    Mutation(
+        "sent is never entered",
+        "notify/deliver.py",
+        ((_FINISHED, "                raise\n"),),
+        _tests("notify/test_slack.py", "sent_once"),
+    ),
+    Mutation(
+        "a delivery is known by its content alone",
+        "notify/ledger_rows.py",
+        (
+            (
+                "(self.kind, self.date, self.channel, self.destination, str(self.revision))",
+                "(self.content_hash,)",
+            ),
+        ),
+        _tests("notify/test_ledger.py", "the_key_is"),
+    ),
+    Mutation(
+        "a refused recipient counts as reached",
+        "notify/email.py",
+        (('return await _refused(client, "recipient refused", code)', 'return Outcome("sent")'),),
+        _tests("notify/test_email.py", "one_refused_address"),
+    ),
+    Mutation(
+        "a connection lost after the mail is a safe retry",
+        "notify/email.py",
+        (('Outcome("unknown", f"no clear answer', 'Outcome("pending", f"no clear answer'),),
+        _tests("notify/test_email.py", "each_fault_ends"),
+    ),
+    Mutation(
+        "a 5xx is repeated without a mark",
+        "notify/slack.py",
+        (('Outcome("unknown", f"ambiguous answer', 'Outcome("pending", f"ambiguous answer'),),
+        _tests("notify/test_slack.py", "may_have_arrived"),
+    ),
+    Mutation(
+        "Retry-After is ignored",
+        "notify/slack.py",
+        (
+            (
+                'retry_after(response.headers.get("Retry-After"), datetime.now(UTC))',
+                "DEFAULT_WAIT",
+            ),
+        ),
+        _tests("notify/test_slack.py", "long_retry_after"),
+    ),
+    Mutation(
+        "an attempt has no total deadline",
+        "notify/slack.py",
+        (("asyncio.timeout(self._attempt_seconds)", "asyncio.timeout(None)"),),
+        _tests("notify/test_faults.py", "drips_for_too_long"),
+    ),
+    Mutation(
+        "the text of a Slack message is not escaped",
+        "render/slack.py",
+        (('return escape(" ".join(parts))', 'return " ".join(parts)'),),
+        _tests("render/test_render.py", "escape_every_leaf"),
+    ),
+    Mutation(
+        "keys that stand twice are taken",
+        "api/strict_json.py",
+        (("    if len(found) != len(pairs):\n", "    if False:\n"),),
+        _tests("api/test_app.py", "later_reader or repeated_among"),
+    ),
+)
