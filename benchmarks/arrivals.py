@@ -35,6 +35,7 @@ from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import mission_events_sensor
 from grace_assets.settings import Settings
+from tests.rows import part
 
 SEEN = {"hundred": 100, "many": 100_000}
 TICKS = 9
@@ -159,7 +160,7 @@ def drop(inbox: Path, number: int) -> str:
 
 def came(lake: Lake, day: str, patience: float) -> float:
     """When the narrative of a day's only mission was written, in seconds since 1970."""
-    path, end = lake.path("mission_outcomes", day), time.monotonic() + patience
+    path, end = part(lake, "mission_outcomes", day), time.monotonic() + patience
     while not path.exists():
         if time.monotonic() > end:
             raise TimeoutError(f"no narrative of {day} within {patience} s")

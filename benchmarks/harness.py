@@ -6,6 +6,7 @@ busy machine slows both. A row's ratio is the median of the ratios of its rounds
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -115,22 +116,31 @@ class Ran:
     peak_mib: float
 
 
+MEASURED = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([time.perf_counter() - started, usage.ru_maxrss / 1024]))
+process.returncode = os.waitstatus_to_exitcode(status)
+sys.exit(process.returncode)
+"""
+"""A small process in between: to Linux a process has the peak of the one it was started by."""
+
+
 def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Ran:
     """Run a command to its end; `RuntimeError` with its last words where it fails."""
-    started = time.perf_counter()
-    with subprocess.Popen(
-        [str(part) for part in command],
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURED, *map(str, command)],
         cwd=ROOT,
         env=clean_env() if env is None else dict(env),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}: {errors[-2000:].decode()}")
-    return Ran(time.perf_counter() - started, usage.ru_maxrss / 1024)
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr[-2000:]}")
+    return Ran(*json.loads(done.stdout))
 
 
 def script(name: str) -> Path:
@@ -162,4 +172,6 @@ def seconds(value: float) -> str:
 
 def figure(value: float) -> str:
     """A ratio as people say it: 1.15, and 1/1,200 where it is small."""
-    return f"{value:.3g}" if value >= 0.05 else f"1/{1 / value:,.0f}"
+    if value < 0.05:
+        return f"1/{1 / value:,.0f}"
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from benchmarks import made
 from benchmarks.harness import Result, Scale, clean_env, compared, interleave, run, script, timed
 from grace_assets.core.schemas import DATE
+from grace_assets.lake.files import LocalFiles
 from grace_assets.lake.tables import write_parquet
 
 DOMAINS, DAYS = 20, 365
@@ -56,10 +57,10 @@ def take_in(scale: Scale, folder: Path) -> Result:
 def day_write(folder: Path) -> Result:
     """A day of `mission_outcomes`, replaced atomically."""
     rows = made.outcomes(made.missions(DAY_ROWS, 1, DOMAINS), DOMAINS).drop_columns([DATE])
-    atomic, bare = folder / "date=2025-01-01" / "part-0.parquet", folder / "bare.parquet"
+    atomic, bare = "tables/date=2025-01-01/part-0.parquet", folder / "bare.parquet"
     figures = interleave(
         {
-            "atomic": lambda: timed(lambda: write_parquet(atomic, rows)),
+            "atomic": lambda: timed(lambda: write_parquet(LocalFiles(folder), atomic, rows)),
             "bare": lambda: timed(lambda: pq.write_table(rows, bare, compression="zstd")),
         },
         WRITES,

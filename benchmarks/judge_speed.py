@@ -26,6 +26,7 @@ from grace_assets.core.catalogue import SHIPPED, parse_catalogue
 from grace_assets.core.judge import judge
 from grace_assets.core.outcomes import summarise
 from grace_assets.core.schemas import TABLES
+from grace_assets.lake.files import LocalFiles
 from grace_assets.lake.samples import SCHEMA, SampleStore
 from grace_assets.lake.tables import write_parquet
 
@@ -54,7 +55,7 @@ def make(root: Path) -> None:
             }
         ).cast(SCHEMA)
         date = (FIRST + timedelta(days=day)).date().isoformat()
-        write_parquet(root / "samples" / f"date={date}" / "part-0.parquet", rows)
+        write_parquet(LocalFiles(root), f"samples/date={date}/part-0.parquet", rows)
     # The last day but its first and last hour, for the windows.
     started = LAST - timedelta(hours=23)
     offset = rng.integers(0, 21 * 3600, MISSIONS) * 1_000_000

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.windows import instant
+from grace_assets.lake.files import LocalFiles
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.lake.tables import write_parquet
 
@@ -111,7 +112,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
             }
         ).cast(SCHEMA)
         date = (FIRST + timedelta(days=day)).date().isoformat()
-        write_parquet(root / "samples" / f"date={date}" / "part-0.parquet", rows)
+        write_parquet(LocalFiles(root), f"samples/date={date}/part-0.parquet", rows)
 
 
 def _busy(made: Missions, times: np.ndarray, domains: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from benchmarks.harness import Result, Scale, compared, figure, interleave, rati
 from grace_assets.core.rollups import domain_daily, kpi_daily
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.tables import Lake
+from tests.rows import part
 
 DOMAINS, DAYS = 20, 365
 MISSIONS = 1_000_000
@@ -127,7 +128,7 @@ SQL = {
 def in_sql(lake: Lake, name: str) -> list[list[tuple]]:
     days, statements = SQL[name]
     window = [(END - timedelta(days=n)).isoformat() for n in range(days)]
-    files = [str(lake.path("mission_outcomes", day)) for day in window]
+    files = [str(part(lake, "mission_outcomes", day)) for day in window]
     rows = f"read_parquet({files}, hive_partitioning = true)"
     return [duckdb.sql(statement.format(rows=rows)).fetchall() for statement in statements]
 

@@ -4,7 +4,8 @@
     make bench ARGS="ingest reads"      # some groups
     make bench ARGS="--full backfill"   # the sizes that the targets were set for
 
-Without a choice of groups the table replaces `docs/benchmarks.md`; `--write` does it for any.
+Without a choice of groups the tables replace those of `docs/benchmarks.md`; `--write` does it for
+the chosen ones, and leaves the others as they were measured before.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,20 +41,29 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.suite", description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
     parser.add_argument("--scale", type=float, default=0.1, help="share of the full sizes (0.1)")
-    parser.add_argument("--full", action="store_true", help="the full sizes, hours for all")
+    parser.add_argument(
+        "--full", action="store_true", help="the sizes that the targets were set for"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in any case")
     options = parser.parse_args(arguments)
     scale = Scale(options.scale, options.full)
-    sections = []
+    write = options.write or not options.groups
     for name in options.groups or GROUPS:
         started = time.monotonic()
         with TemporaryDirectory(prefix=f"grace-bench-{name}-") as folder:
             results = GROUPS[name](scale, Path(folder))
-        section = f"{name}, {time.monotonic() - started:.0f} s\n\n{table(results)}"
-        print(f"{section}\n", flush=True)
-        sections.append((name, results))
-    if options.write or not options.groups:
-        PAGE.write_text(page(sections, arguments), encoding="utf-8")
+        spent = time.monotonic() - started
+        print(f"{name}, {spent:.0f} s\n\n{table(results)}\n", flush=True)
+        if write:
+            # At once: a later group that fails does not take the figures of an earlier one along.
+            before = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+            how = command(arguments)
+            section = f"`{how}`, {datetime.now(UTC):%Y-%m-%d}, {spent:.0f} s.\n\n{table(results)}"
+            PAGE.write_text(page(sections_of(before) | {name: section}), encoding="utf-8")
+
+
+def command(arguments: Sequence[str]) -> str:
+    return " ".join(["make bench", *([f'ARGS="{" ".join(arguments)}"'] if arguments else [])])
 
 
 def table(results: Sequence[Result]) -> str:
@@ -79,27 +89,38 @@ def cells(result: Result) -> list[str]:
     ]
 
 
-def page(sections: Sequence[tuple[str, Sequence[Result]]], arguments: Sequence[str]) -> str:
-    results = [result for _, found in sections for result in found]
-    missed = [result for result in results if not result.kept]
-    command = " ".join(["make bench", *([f'ARGS="{" ".join(arguments)}"'] if arguments else [])])
+def sections_of(text: str) -> dict[str, str]:
+    """Group → what the page says of it."""
+    parts = [part.partition("\n\n") for part in text.split("\n## ")[1:]]
+    return {name: section.strip() for name, _, section in parts}
+
+
+def page(sections: Mapping[str, str]) -> str:
+    """The page, its groups in our order and what they miss named above them."""
+    rows = [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for text in sections.values()
+        for row in text.splitlines()
+        if row.endswith(("| yes |", "| **no** |"))
+    ]
+    missed = [cells for cells in rows if cells[-1] != "yes"]
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     lines = [
         "# Benchmarks",
         "",
-        f"Printed by `{command}` on {datetime.now(UTC):%Y-%m-%d}: Python "
-        f"{platform.python_version()}, {versions}; {os.cpu_count()} cores, {platform.system()} "
-        f"{platform.machine()}.",
+        f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.machine()}.",
         "",
         "Each ratio is ours to a peer measured in the same run, turn by turn; the medians of the "
         "rounds. The seconds depend on the machine and on what else it does; the ratios less so.",
         "",
-        f"{len(results) - len(missed)} of {len(results)} targets are kept. Missed: "
-        + ("; ".join(f"{r.work} ({figure(r.measured)}{r.unit})" for r in missed) or "none")
-        + ".",
+        f"{len(rows) - len(missed)} of {len(rows)} targets are kept. Missed:",
+        "",
+        *[f"- {work}: {measured}, to be {reach}" for work, _, _, _, measured, reach, _ in missed],
     ]
-    for name, found in sections:
-        lines += ["", f"## {name}", "", table(found)]
+    for name in GROUPS:
+        if name in sections:
+            lines += ["", f"## {name}", "", sections[name]]
     return "\n".join(lines) + "\n"
 
 

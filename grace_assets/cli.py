@@ -18,8 +18,11 @@ from grace_assets.cli_common import (
     Commands,
     day_option,
     day_or_yesterday,
+    open_ledger,
     open_store,
     settings_or_exit,
+    show,
+    show_json,
 )
 from grace_assets.cli_serve import ask, dev, mcp, search, serve
 from grace_assets.settings import Settings
@@ -74,7 +77,7 @@ def ingest(files: tuple[Path, ...], kpis: tuple[Path, ...]) -> None:
         for path in files:
             counts = inbox.take_file(path)
             rejected += counts.rejected
-            click.echo(
+            show(
                 f"{path}: {counts.accepted} accepted, {counts.duplicate} duplicate, "
                 f"{counts.corrected} corrected, {len(counts.rejected)} rejected"
             )
@@ -84,12 +87,12 @@ def ingest(files: tuple[Path, ...], kpis: tuple[Path, ...]) -> None:
             except SampleFileError as error:
                 raise click.UsageError(str(error)) from error
             rejected += bad
-            click.echo(
+            show(
                 f"{path}: {samples.accepted} accepted, {samples.duplicate} duplicate, "
                 f"{samples.restated} corrected, {len(bad)} rejected (KPI samples)"
             )
     for line in rejected[:20]:
-        click.echo(f"{line.origin}:{line.line}: {line.field or 'line'}: {line.reason}", err=True)
+        show(f"{line.origin}:{line.line}: {line.field or 'line'}: {line.reason}", err=True)
     if rejected:
         click.echo(f"{len(rejected)} lines in quarantine: grace quarantine list", err=True)
         sys.exit(QUARANTINED)
@@ -162,11 +165,13 @@ def brief(day: datetime | None, style: str) -> None:
         )
         sys.exit(RUN_FAILED)
     view = Brief.from_json(rows[0]["content"])
+    if style == "json":
+        show_json(json.loads(view.to_json()))
+        return
     renderers = {
         "text": text.render,
         "markdown": markdown.render,
         "html": lambda _: brief_message(rows[0], settings.public_url).content.html_alone(),
-        "json": lambda view: json.dumps(json.loads(view.to_json()), indent=2, ensure_ascii=False),
     }
     click.echo(renderers[style](view))
 
@@ -206,7 +211,7 @@ def deliver(day: datetime | None, retry_rejected: bool) -> None:
         )
     tags = {DELIVER_TAG: "always"} | ({RETRY_REJECTED_TAG: "true"} if retry_rejected else {})
     run(settings, "delivery_job", wanted, wanted, tags)
-    show_deliveries(store.ledger().rows(wanted.isoformat()))
+    show_deliveries(open_ledger().rows(wanted.isoformat()))
 
 
 @main.command()
@@ -215,10 +220,9 @@ def deliver(day: datetime | None, retry_rejected: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def deliveries(day: datetime | None, notices: bool, as_json: bool) -> None:
     """Show where briefs went, and why not."""
-    ledger = open_store().ledger()
-    rows = ledger.rows(day.date().isoformat() if day else None, notices=notices)
+    rows = open_ledger().rows(day.date().isoformat() if day else None, notices=notices)
     if as_json:
-        click.echo(json.dumps(rows, default=rfc3339, indent=2, ensure_ascii=False))
+        show_json(rows)
     else:
         show_deliveries(rows)
 
@@ -226,16 +230,10 @@ def deliveries(day: datetime | None, notices: bool, as_json: bool) -> None:
 def show_deliveries(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         why = f" ({row['reason']})" if row["reason"] else ""
-        click.echo(
+        show(
             f"{row['date']} r{row['revision']} {row['channel']:7} {row['destination']}: "
             f"{row['status']}{why}, {row['attempts']} attempts"
         )
-
-
-def rfc3339(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    return str(value)
 
 
 @main.group()
@@ -252,16 +250,16 @@ def quarantine_list(as_json: bool) -> None:
             raw = r.raw.decode("utf-8", "backslashreplace")
             if as_json:
                 record = {
-                    "received_at": rfc3339(r.received_at),
+                    "received_at": r.received_at,
                     "origin": r.origin,
                     "line": r.line,
                     "field": r.field,
                     "reason": r.reason,
                     "raw": raw,
                 }
-                click.echo(json.dumps(record, ensure_ascii=False))
+                show_json(record, indent=None)
             else:
-                click.echo(f"{r.origin}:{r.line}: {r.field or 'line'}: {r.reason}")
+                show(f"{r.origin}:{r.line}: {r.field or 'line'}: {r.reason}")
 
 
 @quarantine.command("replay")

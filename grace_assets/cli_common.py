@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,12 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grace_assets.core.wording import clean
 from grace_assets.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from grace_assets.notify.ledger import Ledger
     from grace_assets.resources import StoreResource
 
 DAY = click.DateTime(["%Y-%m-%d"])
+# What `json.dumps` leaves as it is, and a terminal or a reader's eye follows.
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def show(line: str, err: bool = False) -> None:
+    """Print a line; nothing that an event or a file's name holds steers the terminal."""
+    click.echo(clean(line), err=err)
+
+
+def show_json(value: Any, indent: int | None = 2) -> None:
+    """Print JSON in any script, with whatever would steer the terminal as an escape; times in
+    RFC 3339."""
+    text = json.dumps(value, default=rfc3339, indent=indent, ensure_ascii=False)
+    click.echo(_STEERING.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
+
+
+def rfc3339(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)
 
 
 class Commands(click.Group):
@@ -44,6 +68,15 @@ def open_store() -> StoreResource:
     from grace_assets.resources import StoreResource
 
     return StoreResource.from_settings(settings_or_exit())
+
+
+def open_ledger() -> Ledger:
+    from grace_assets.notify.ledger_rows import LedgerError
+
+    try:
+        return open_store().ledger()
+    except LedgerError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def day_option(*names: str, required: bool = False, help: str) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grace_assets.cli_common import day_option, open_store, settings_or_exit
+from grace_assets.cli_common import day_option, open_store, settings_or_exit, show, show_json
 from grace_assets.core.wording import clean
 
 if TYPE_CHECKING:
@@ -31,7 +30,10 @@ def ask(question: str, as_json: bool) -> None:
     Exits 0 whether or not it can be answered; what cannot be told is said with why.
     """
     answer = open_store().answerer()(question)
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else answer["answer"])
+    if as_json:
+        show_json(answer)
+    else:
+        show(answer["answer"])
 
 
 @click.command()
@@ -60,11 +62,11 @@ def search(
     except UnknownDomain as error:
         raise click.UsageError(f"no mission of a domain {error} was ever seen") from error
     if as_json:
-        click.echo(json.dumps([asdict(note) for note in notes], indent=2, ensure_ascii=False))
+        show_json([asdict(note) for note in notes])
         return
     for note in notes:
         where = f" {note.domain_id}:" if note.domain_id else ""
-        click.echo(f"{note.date} {note.mission_id or note.kind}{where} {clean(note.title, 120)}")
+        show(f"{note.date} {note.mission_id or note.kind}{where} {clean(note.title, 120)}")
         click.echo(f"    {clean(note.snippet, 200)}")
 
 

@@ -1,5 +1,7 @@
 """The one entry point: `defs`, and the function that builds it with other settings."""
 
+import warnings
+
 import dagster as dg
 
 from grace_assets.assets import (
@@ -38,7 +40,7 @@ ASSET_MODULES = [
 def build_definitions(settings: Settings, store: StoreResource | None = None) -> dg.Definitions:
     """Everything Dagster knows of; `store` replaces the data directory, as tests do."""
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(ASSET_MODULES),
+        assets=_assets(settings),
         asset_checks=[no_partitions_left_failed],
         jobs=JOBS,
         schedules=build_schedules(settings),
@@ -55,6 +57,16 @@ def build_definitions(settings: Settings, store: StoreResource | None = None) ->
         # A day's work is seconds; a process a step would cost ten times as much.
         executor=dg.in_process_executor,
     )
+
+
+def _assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets; a UI backfill is one run, or runs of so many days as the settings say."""
+    days = settings.backfill_days_per_run
+    with warnings.catch_warnings():
+        # backfill_policy is beta; what a year in one run needs.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        policy = dg.BackfillPolicy.multi_run(days) if days else dg.BackfillPolicy.single_run()
+        return list(dg.load_assets_from_modules(ASSET_MODULES, backfill_policy=policy))
 
 
 defs = build_definitions(Settings.from_env())

@@ -121,5 +121,6 @@ def show(store: StoreResource, day: date) -> None:
     click.echo(
         "\nLook around:  make dev   then http://127.0.0.1:3000 (Dagster) and :8000 (dashboard)\n"
         f"Read a brief: .venv/bin/grace brief --date {day} --format markdown\n"
-        f"The tables:   {store.root}/tables/<table>/date=YYYY-MM-DD/*.parquet"
+        'Ask:          .venv/bin/grace ask "Did the fix work?"\n'
+        f"The tables:   {store.files_url or store.root}/tables/<table>/date=YYYY-MM-DD/*.parquet"
     )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, inspect
 
 BUSY_SECONDS = 30
 """What a writer waits for another one, as Dagster's own storages do."""
@@ -30,6 +30,9 @@ class KeptSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
     def _connect(self) -> Iterator[Connection]:
         with self._engine.begin() as connection:
             yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        return inspect(self._engine).has_table(table_name)
 
     def dispose(self) -> None:
         super().dispose()

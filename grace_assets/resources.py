@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from grace_assets.ask.answer import Answerer
     from grace_assets.ask.notes import Notes
     from grace_assets.core.catalogue import Catalogue
+    from grace_assets.lake.files import Files
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
     from grace_assets.lake.samples import SampleStore
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 
 
 class StoreResource(dg.ConfigurableResource):
-    """The data directory: landing, samples, tables, world model, delivery ledger."""
+    """The data directory: landing, samples, tables, world model, delivery ledger.
+
+    With `files_url` (`s3://bucket/prefix`) tables and samples lie there, and the rest here.
+    """
 
     data_dir: str
     timezone: str
+    files_url: str | None = None
     catalogue_file: str | None = None
     false_success_limit: float = 0.02
 
@@ -42,6 +47,7 @@ class StoreResource(dg.ConfigurableResource):
         return cls(
             data_dir=str(settings.data_dir),
             timezone=settings.timezone,
+            files_url=settings.files_url,
             catalogue_file=str(settings.catalogue) if settings.catalogue else None,
             false_success_limit=settings.false_success_limit,
         )
@@ -53,6 +59,12 @@ class StoreResource(dg.ConfigurableResource):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def _files(self) -> "Files":
+        from grace_assets.lake.files import open_files
+
+        return open_files(self.root, self.files_url)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -72,7 +84,7 @@ class StoreResource(dg.ConfigurableResource):
     def lake(self) -> "Lake":
         from grace_assets.lake.tables import Lake
 
-        return Lake(self.root)
+        return Lake(self.root, self._files)
 
     @contextmanager
     def landing(self) -> Iterator["Landing"]:
@@ -88,12 +100,12 @@ class StoreResource(dg.ConfigurableResource):
         from grace_assets.lake.inbox import Inbox
 
         reach = self.catalogue().settle_and_window_max.total_seconds()
-        return Inbox(self.root, self.zone, landing, reach)
+        return Inbox(self.root, self.zone, landing, reach, self.samples())
 
     def samples(self) -> "SampleStore":
         from grace_assets.lake.samples import SampleStore
 
-        return SampleStore(self.root)
+        return SampleStore(self.root, self._files)
 
     def source_log(self) -> "SourceLog":
         from grace_assets.lake.source_log import SourceLog

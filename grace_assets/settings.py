@@ -7,6 +7,7 @@ used, so that they cannot end up in a configuration that Dagster stores or shows
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ class SettingsError(ValueError):
 @dataclass(frozen=True)
 class Settings:
     data_dir: Path
+    files_url: str | None
     timezone: str
     start_date: date
     catalogue: Path | None
@@ -34,6 +36,7 @@ class Settings:
     public_url: str | None
     dagster_url: str
     graphql_url: str | None
+    backfill_days_per_run: int | None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -47,8 +50,11 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
         catalogue = env.get("GRACE_KPI_CATALOG")
+        where = env.get("GRACE_DATA_DIR") or "data"
+        bucket = _bucket(where)
         return cls(
-            data_dir=Path(env.get("GRACE_DATA_DIR") or "data"),
+            data_dir=Path((env.get("GRACE_STATE_DIR") or "data") if bucket else where),
+            files_url=bucket,
             timezone=_timezone(env.get("GRACE_TIMEZONE") or "UTC"),
             start_date=_date("GRACE_START_DATE", env.get("GRACE_START_DATE") or "2025-01-01"),
             catalogue=Path(catalogue) if catalogue else None,
@@ -62,7 +68,18 @@ class Settings:
             public_url=_base_url(env, "GRACE_PUBLIC_URL"),
             dagster_url=_base_url(env, "DAGSTER_UI_URL") or "http://127.0.0.1:3000",
             graphql_url=_base_url(env, "DAGSTER_GRAPHQL_URL"),
+            backfill_days_per_run=_count(env, "GRACE_BACKFILL_DAYS_PER_RUN"),
         )
+
+
+def _bucket(where: str) -> str | None:
+    """`s3://bucket[/prefix]`; null for a folder."""
+    if "://" not in where:
+        return None
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?", where, re.ASCII):
+        # Not quoted: whoever puts keys there has a secret in it.
+        raise SettingsError("GRACE_DATA_DIR: is neither a folder nor s3://bucket/prefix")
+    return where.rstrip("/")
 
 
 def _base_url(env: Mapping[str, str], variable: str) -> str | None:
@@ -113,6 +130,15 @@ def _choice(env: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> 
     if value not in choices:
         raise SettingsError(f"{variable}: {value!r} is not one of {', '.join(choices)}")
     return value
+
+
+def _count(env: Mapping[str, str], variable: str) -> int | None:
+    value = env.get(variable)
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 100_000:
+        raise SettingsError(f"{variable}: {value!r} is not a whole number above 0")
+    return int(value)
 
 
 def _share(env: Mapping[str, str], variable: str, default: float) -> float:

@@ -6,10 +6,11 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -28,17 +29,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], ready: str, folder: Path) -> Iterator[None]:
+def running(
+    command: list[str], ready: str, folder: Path, verify: ssl.SSLContext | bool = True
+) -> Iterator[None]:
     """A server from start to answer, ended by its own id."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             for _ in range(200):
-                try:
-                    if httpx.get(ready, trust_env=False, timeout=1).is_success:
+                with suppress(httpx.HTTPError):
+                    # A login that is asked for is an answer too.
+                    answer = httpx.get(ready, trust_env=False, timeout=1, verify=verify)
+                    if answer.status_code < 500:
                         break
-                except httpx.HTTPError:
-                    time.sleep(0.05)
+                time.sleep(0.05)
             else:
                 raise RuntimeError(f"{command[0]} did not start")
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +12,17 @@ from grace_assets.core.brief import Brief, build_brief
 from grace_assets.core.brief_trend import DayTotals, TrendLine, trend_lines
 from grace_assets.core.rollups import kpi_daily
 from grace_assets.core.schemas import TABLES
+from grace_assets.lake.tables import Lake, file_of
 
 DAY = date(2025, 1, 3)
 START = datetime(2025, 1, 3, tzinfo=UTC)
 
 Row = dict[str, Any]
+
+
+def part(lake: Lake, name: str, day: str) -> Path:
+    """Where the file of a day lies."""
+    return lake._files.root / file_of(name, day)
 
 
 def table(name: str, rows: list[Row]) -> pa.Table:

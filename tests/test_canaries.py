@@ -39,6 +39,7 @@ from tests.notify.strict_slack import Answer, Trouble, strict_slack
 from tests.servers import unavailable
 
 GRACE = str(Path(sys.executable).with_name("grace"))
+DAGSTER = str(Path(sys.executable).with_name("dagster"))
 TODAY = datetime.now(UTC).date()
 YESTERDAY = (TODAY - timedelta(days=1)).isoformat()
 THE_DAY_BEFORE = (TODAY - timedelta(days=2)).isoformat()
@@ -50,6 +51,8 @@ SECRETS = {
     "ledger": "l3dgerC4n4ry/7f31&ü",
     "prometheus": "pr0mC4n4ry+7f31/user",
     "apprise": "apprC4n4ry7f31+zu",
+    "health": "h3althC4n4ry7f31/+wq",
+    "scoped": "sc0pedC4n4ry7f31=Rd",
     "bearer": "b3arerC4n4ry/7f31=+tok",
 }
 CATALOGUE = "latency_ms: {direction: lower, promql: 'l{d=~\"$domains\"}', promql_label: d}\n"
@@ -149,16 +152,18 @@ class User:
     env: dict[str, str]
     shown: dict[str, bytes] = field(default_factory=dict)
 
-    def __call__(self, *args: str, exit_code: int = 0, **over: str) -> bytes:
+    def __call__(self, *args: str, exit_code: int = 0, program: str = GRACE, **over: str) -> bytes:
         done = subprocess.run(
-            [GRACE, *args],
+            [program, *args],
             env=self.env | over,
             cwd=self.folder,
             capture_output=True,
             timeout=60,
             check=False,
         )
-        self.shown[f"{len(self.shown)}: grace {' '.join(args)}"] = done.stdout + done.stderr
+        self.shown[f"{len(self.shown)}: {Path(program).name} {' '.join(args)}"] = (
+            done.stdout + done.stderr
+        )
         assert done.returncode == exit_code, done.stderr.decode()[-2000:]
         return done.stdout
 
@@ -178,11 +183,24 @@ class User:
                 path = "/api/missions/events"
                 assert client.post(path, content=mission("api"), headers=token).status_code == 202
                 for headers, body in (({}, b"{}"), (token, b"{"), (token, b'{"a":NaN}')):
-                    assert 400 <= client.post(path, content=body, headers=headers).status_code < 500
+                    answer = client.post(path, content=body, headers=headers)
+                    assert 400 <= answer.status_code < 500
+                    self.hears(answer)
+                reader = {"Authorization": f"Bearer {SECRETS['scoped']}"}
+                for path in ("/", "/missions", "/openapi.json", "/api/missions", "/api/none"):
+                    for headers in ({}, reader, token):
+                        self.hears(client.get(path, headers=headers))
+                assert client.get("/", headers=reader).status_code == 200
+                self.hears(client.post("/api/status-brief/generate", headers=reader))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(10)
         self.shown["grace serve"] = log.read_bytes()
+
+    def hears(self, answer: httpx.Response) -> None:
+        head = f"{answer.status_code} {answer.headers}"
+        name = f"{len(self.shown)}: {answer.request.method} {answer.url.path}"
+        self.shown[name] = head.encode() + answer.content
 
 
 def _address(log: Path) -> str:
@@ -235,9 +253,11 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
         ledger = stack.enter_context(postgres.server(programs))
         slack = stack.enter_context(strict_slack(f"/services/T0/B0/{SECRETS['webhook']}"))
         mail = stack.enter_context(smtp_server(authority.context))
-        follow_ups, source, chat = (stack.enter_context(echo(code)) for code in (500, 401, 500))
+        follow_ups, source, chat, health = (
+            stack.enter_context(echo(code)) for code in (500, 401, 500, 401)
+        )
         by_password = f"http://grace:{quote(SECRETS['prometheus'], safe='')}@{source.url}"
-        secret = SECRETS["follow_up"]
+        secret, hidden = SECRETS["follow_up"], quote(SECRETS["health"], safe="")
         env = base_env | {
             "SSL_CERT_FILE": str(authority.ca),
             "SLACK_WEBHOOK_URL": slack.url,
@@ -249,6 +269,8 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
             "STATUS_BRIEF_RECIPIENTS": "ann@example.org",
             "FOLLOW_UP_WEBHOOK_URL": f"http://{follow_ups.url}/hooks/{secret}?token={secret}",
             "PROMETHEUS_URL": by_password,
+            "DOMAIN_HEALTH_URL": f"http://grace:{hidden}@{health.url}/{hidden}?key={hidden}",
+            "GRACE_API_TOKENS": f"read:{SECRETS['scoped']}",
             "APPRISE_URLS": f"json://ann:{quote(SECRETS['apprise'])}@{chat.url}/x",
             "GRACE_LEDGER_URL": ledger.replace("@", f":{quote(SECRETS['ledger'], safe='')}@"),
         }
@@ -286,6 +308,13 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
         ]
         grace("brief")
         grace("preview")
+        grace("ask", "What did not work yesterday?")
+        grace.shown["mail"] = b"".join(content for _, content in mail.taken)
+        grace.shown["slack"] = json.dumps(slack.messages).encode()
+        module = ("-m", "grace_assets.definitions")
+        for sensor in ("domain_health_sensor", "due_deliveries_sensor"):
+            grace("sensor", "preview", sensor, *module, program=DAGSTER)
+        assert f"key={hidden}" in "".join(health.requests)
         login = base64.b64encode(f"grace:{SECRETS['prometheus']}".encode()).decode()
         basic = base64.b64encode(f"ann:{SECRETS['apprise']}".encode()).decode()
         assert f"Basic {basic}" in "".join(chat.requests)
@@ -296,6 +325,9 @@ def test_no_secret_is_in_any_file_or_output_of_a_day_with_failures(
     # PostgreSQL has ended: the next finds nobody.
     grace("deliver", exit_code=1)
     grace("deliveries", "--json", exit_code=1)
+    told = list(grace.shown.values())[-1].decode()
+    assert told.startswith("Error: the delivery ledger cannot be opened: connection failed")
+    assert "Traceback" not in told
 
     assert len(list(folder.rglob("*"))) > 50
     assert leaks([folder], grace.shown) == []

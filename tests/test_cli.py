@@ -197,3 +197,63 @@ def test_every_command_is_in_the_readme_and_every_variable_too():
     variables = set(re.findall(rf'"((?:{prefixes})_[A-Z_]+)"', source))
     assert len(variables) > 15
     assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []
+
+
+STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+STEERS = "pay\x1b]0;title\x07\x9b31m\u202etnem\u2028\u061c"
+ALLOWED_IN_NAMES = "pay\u202etnem\u2028\u061c"
+"""Names may hold no control characters, and any script."""
+
+
+@pytest.fixture
+def steering(grace, tmp_path):
+    """The command, with a day of missions that try to steer whoever looks at them."""
+
+    def mission(number: int, **fields) -> dict:
+        day = f"{YESTERDAY}T{number:02}"
+        words = {"title": STEERS, "error": STEERS, "actions": [STEERS], "mission_type": STEERS}
+        trigger = {"metric": STEERS, "observed": 2, "threshold": 1, "description": STEERS}
+        names = {"domain_id": ALLOWED_IN_NAMES, "trigger": trigger, "success": number == 1}
+        times = {"started_at": f"{day}:00:00Z", "completed_at": f"{day}:10:00Z"}
+        return event(f"{ALLOWED_IN_NAMES}{number}", **{**times, **words, **names, **fields})
+
+    path = tmp_path / "events\x1b\u202e.jsonl"
+    path.write_bytes(encode(mission(1), mission(2), mission(3), mission(4, domain_id=STEERS)))
+    outputs = [grace("ingest", path)]
+    assert outputs[0].exit_code == 3
+    outputs.append(grace("backfill", "--from", YESTERDAY, "--to", YESTERDAY, "--deliver"))
+    assert outputs[1].exit_code == 0
+    return grace, outputs
+
+
+def test_nothing_that_an_event_holds_steers_the_terminal(steering):
+    grace, outputs = steering
+    briefs = [("brief", "--date", YESTERDAY, "--format", f) for f in ("text", "markdown", "html")]
+    for args in (
+        *briefs,
+        ("brief", "--date", YESTERDAY, "--format", "json"),
+        ("ask", "which missions failed yesterday?"),
+        ("ask", "what keeps breaking?", "--json"),
+        ("search", "pay"),
+        ("search", "pay", "--json"),
+        ("quarantine", "list"),
+        ("quarantine", "list", "--json"),
+        ("deliveries",),
+        ("deliveries", "--json"),
+    ):
+        outputs.append(grace(*args))
+        assert outputs[-1].exit_code == 0, args
+        assert len(outputs[-1].output) > 20
+    assert not [(o.output, found) for o in outputs if (found := STEERING.findall(o.output))]
+
+
+def test_no_name_of_an_event_is_part_of_a_path(steering, tmp_path):
+    found = [path.relative_to(tmp_path) for path in (tmp_path / "data").rglob("*")]
+    assert len(found) > 50
+    assert not [path for path in found if "tnem" in str(path) or STEERING.search(str(path))]
+
+
+def test_json_says_the_same_as_before_its_escapes(steering):
+    grace, _ = steering
+    (line,) = grace("quarantine", "list", "--json").output.splitlines()
+    assert json.loads(json.loads(line)["raw"])["domain_id"] == STEERS

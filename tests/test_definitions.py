@@ -1,6 +1,7 @@
 """The definitions load anywhere, and the graph is the one we mean."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -9,6 +10,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from grace_assets.assets.daily import OWNER, PREVIEW_CHARACTERS, preview
 from grace_assets.core.schemas import TABLES
@@ -206,3 +210,26 @@ def test_a_preview_fits_where_dagster_shows_it_and_says_what_it_left_out():
     assert "![" not in text and "<b>" not in text and "m-0 \\|" in text
     shown = text.count("\n| ")
     assert text.endswith(f"… and {500 - shown} more")
+
+
+def test_a_backfill_may_be_cut_into_runs_of_so_many_days():
+    cut = build_definitions(Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": "31"}))
+    node = cut.resolve_asset_graph().get(dg.AssetKey("mission_outcomes"))
+    assert node.backfill_policy == dg.BackfillPolicy.multi_run(31)
+    for wrong in ("0", "-1", "many", "1.5"):
+        with pytest.raises(SettingsError, match="GRACE_BACKFILL_DAYS_PER_RUN"):
+            Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": wrong})
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("\\\\|[]()!<>`*_~#$@:/.w\n\u202e ahtp"), max_size=70))
+def test_no_event_breaks_out_of_its_cell_or_brings_a_link(words):
+    page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    records = [{"title": words + "x", "ok": True}]
+    made = preview(records, 1)
+    # GitHub's dialect makes links of bare addresses.
+    assert not re.search(r"(?<!\\)://|www\.", made, re.IGNORECASE)
+    rendered = page.render(made)
+    plain = page.render(preview([{"title": "x", "ok": True}], 1))
+    tags = re.compile("<[^>]*>")
+    assert tags.findall(rendered) == tags.findall(plain)

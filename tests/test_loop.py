@@ -36,12 +36,17 @@ class Loop:
     """A data directory and the means to run its assets."""
 
     def __init__(
-        self, root: Path, moment: str = "2026-03-20T12:00:00+00:00", catalogue: Path | None = None
+        self,
+        root: Path,
+        moment: str = "2026-03-20T12:00:00+00:00",
+        catalogue: Path | None = None,
+        files_url: str | None = None,
     ) -> None:
         self.store = StoreAt(
             data_dir=str(root),
             timezone="UTC",
             moment=moment,
+            files_url=files_url,
             catalogue_file=str(catalogue) if catalogue else None,
         )
         self.root = root

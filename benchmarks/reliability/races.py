@@ -23,6 +23,7 @@ from benchmarks.reliability.works import TABLE_ROWS
 from grace_assets.lake.landing import Landing, Line
 from grace_assets.lake.tables import Lake
 from tests.conftest import encode, event
+from tests.rows import part
 
 WRITERS, ROUNDS, MISSIONS = 8, 25, 200
 TABLE, DAY = "mission_verdicts", DAYS[0]
@@ -86,7 +87,7 @@ def _read_ours(root: Path) -> Counter[str]:
 
 
 def _read_pandas(root: Path) -> Counter[str]:
-    rows = pd.read_parquet(Lake(root).path(TABLE, DAY), columns=["reason_codes"])
+    rows = pd.read_parquet(part(Lake(root), TABLE, DAY), columns=["reason_codes"])
     return Counter(words[0] for words in rows["reason_codes"])
 
 

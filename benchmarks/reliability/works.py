@@ -27,6 +27,7 @@ from grace_assets.core.schemas import TABLES
 from grace_assets.lake.tables import Lake
 from grace_assets.notify.followup_outbox import FollowUpOutbox
 from tests.notify.briefs import Post, brief
+from tests.rows import part
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def tables(root: Path) -> Contents:
     lake = Lake(root)
     days = [(name, day) for name in TABLE_ROWS for day in lake.days(name)]
     # A folder without a file is a day that was never written.
-    there = [(name, day) for name, day in days if lake.path(name, day).exists()]
+    there = [(name, day) for name, day in days if part(lake, name, day).exists()]
     return {f"{name} {day}": lake.read(name, [day]).to_pylist() for name, day in there}
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from grace_assets.api.access import Refusal, problems
-from grace_assets.api.answers import Domain, EndDate, Period, told
+from grace_assets.api.answers import Domain, EndDate, Period, Prepared
 from grace_assets.core import analytics as shapes
 from grace_assets.core import series
 from grace_assets.core.calendar_windows import Granularity
@@ -18,6 +18,7 @@ from grace_assets.lake.analytics import Analytics
 
 def analytics_router(ask: Analytics, today: Callable[[], date]) -> APIRouter:
     router = APIRouter(responses=problems(401, 403, 404, 422, 503))
+    told = Prepared(ask.version).told
 
     def span(period_days: int, end_date: date | None) -> tuple[int, date]:
         end = end_date or today()
@@ -29,7 +30,7 @@ def analytics_router(ask: Analytics, today: Callable[[], date]) -> APIRouter:
         "/api/analytics/domain-trends",
         response_model=shapes.DomainTrend | list[shapes.DomainTrend],
     )
-    def domain_trends(
+    async def domain_trends(
         request: Request,
         domain_id: Domain = None,
         period_days: Period = 30,
@@ -38,48 +39,50 @@ def analytics_router(ask: Analytics, today: Callable[[], date]) -> APIRouter:
         """One domain's figures, or an array with every domain's."""
         window = span(period_days, end_date)
         if domain_id is None:
-            return told(request, ask.domain_trends, *window)
-        return told(request, ask.domain_trend, domain_id, *window)
+            return await told(request, ask.domain_trends, *window)
+        return await told(request, ask.domain_trend, domain_id, *window)
 
     @router.get(
         "/api/analytics/missions-per-domain", response_model=dict[str, list[series.MissionCount]]
     )
-    def missions_per_domain(
+    async def missions_per_domain(
         request: Request,
         period_days: Period = 30,
         granularity: Granularity = "daily",
         end_date: EndDate = None,
     ) -> Response:
         """Missions by domain and date; zero counts are absent."""
-        return told(request, ask.missions_per_domain, *span(period_days, end_date), granularity)
+        return await told(
+            request, ask.missions_per_domain, *span(period_days, end_date), granularity
+        )
 
     @router.get("/api/analytics/mttr-trend", response_model=list[series.MttrPoint])
-    def mttr_trend(
+    async def mttr_trend(
         request: Request,
         domain_id: Domain = None,
         period_days: Period = 90,
         end_date: EndDate = None,
     ) -> Response:
         """Mean time to restore by date."""
-        return told(request, ask.mttr_trend, *span(period_days, end_date), domain_id)
+        return await told(request, ask.mttr_trend, *span(period_days, end_date), domain_id)
 
     @router.get(
         "/api/analytics/effectiveness-trend", response_model=list[series.EffectivenessPoint]
     )
-    def effectiveness_trend(
+    async def effectiveness_trend(
         request: Request,
         domain_id: Domain = None,
         period_days: Period = 30,
         end_date: EndDate = None,
     ) -> Response:
         """Mean score by date."""
-        return told(request, ask.effectiveness_trend, *span(period_days, end_date), domain_id)
+        return await told(request, ask.effectiveness_trend, *span(period_days, end_date), domain_id)
 
     @router.get("/api/analytics/stats", response_model=shapes.AnalyticsStats)
-    def analytics_stats(
+    async def analytics_stats(
         request: Request, period_days: Period = 30, end_date: EndDate = None
     ) -> Response:
         """All domains together."""
-        return told(request, ask.stats, *span(period_days, end_date))
+        return await told(request, ask.stats, *span(period_days, end_date))
 
     return router

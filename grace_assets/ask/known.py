@@ -47,7 +47,7 @@ class Known:
         return min(date.fromisoformat(days[0]), today) if days else today
 
     def _names(self) -> Names:
-        version = self._analytics.version("mission_outcomes"), self._analytics.version("kpi_daily")
+        version = [self._analytics.signatures(name) for name in ("mission_outcomes", "kpi_daily")]
         with self._lock:
             if self._kept is None or self._kept[0] != version:
                 missions = self._all("mission_outcomes", _MISSIONS)

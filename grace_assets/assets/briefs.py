@@ -96,16 +96,13 @@ def follow_up_missions(
 
 def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, outbox) -> str:
     """Post new follow-ups where a webhook is set, unless the run reaches into the past."""
-    import httpx
-
     url = environ.get("FOLLOW_UP_WEBHOOK_URL")
     if not url:
         return "no webhook is set"
     oldest = min(context.partition_keys)
     if (store.today() - datetime.fromisoformat(oldest).date()).days > POST_WITHIN_DAYS:
         return "not posted: the run reaches into the past"
-    with httpx.Client(timeout=10, trust_env=False, follow_redirects=False) as client:
-        return str(outbox.post_pending(url, client, store.now()))
+    return str(outbox.post_pending(url, store.now()))
 
 
 @daily_asset(

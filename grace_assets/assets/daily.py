@@ -4,7 +4,6 @@ An asset reads tables, calls plain functions, writes its table and reports. This
 first and the last of these, so that each asset is only its own twenty lines.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -37,23 +36,19 @@ def daily_asset(
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         name = function.__name__
-        with warnings.catch_warnings():
-            # backfill_policy is beta; what a year in one run needs.
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            return dg.asset(
-                name=name,
-                description=description,
-                group_name=group,
-                kinds=kinds,
-                owners=[OWNER],
-                tags={"domain": "operations"},
-                metadata=_definition_metadata(name),
-                partitions_def=DAILY,
-                backfill_policy=dg.BackfillPolicy.single_run(),
-                pool=name,
-                deps=list(deps),
-                check_specs=list(checks),
-            )(function)
+        return dg.asset(
+            name=name,
+            description=description,
+            group_name=group,
+            kinds=kinds,
+            owners=[OWNER],
+            tags={"domain": "operations"},
+            metadata=_definition_metadata(name),
+            partitions_def=DAILY,
+            pool=name,
+            deps=list(deps),
+            check_specs=list(checks),
+        )(function)
 
     return decorate
 
@@ -150,6 +145,9 @@ def preview(records: Sequence[Mapping[str, Any]], total: int) -> str:
 
 
 def _cell(value: Any) -> str:
+    from grace_assets.core.wording import clean
+    from grace_assets.render.markdown import escape
+
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -161,6 +159,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         value = ", ".join(str(v) for v in value)
     # Event text: no cell breaks, no markup, no images that would load from elsewhere.
-    text = str(value).replace("|", "\\|").replace("\n", " ")
-    text = text.replace("<", "&lt;").replace("[", "\\[").replace("!", "\\!").replace("`", "'")
-    return text if len(text) <= 60 else text[:59] + "…"
+    return escape(clean(str(value), 60))

@@ -76,7 +76,8 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     if missions.num_rows:
         try:
             endpoint = Endpoint.of(url, environ.get("PROMETHEUS_BEARER_TOKEN"))
-            pulled = pull(store.root, endpoint, store.catalogue(), reaches(store, missions), now)
+            wanted = reaches(store, missions)
+            pulled = pull(store.root, store.samples(), endpoint, store.catalogue(), wanted, now)
         except SourceError as error:
             metrics = [name for name, rule in store.catalogue().rules if rule.promql]
             pulled.failed = dict.fromkeys(metrics, error)

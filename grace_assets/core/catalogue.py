@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,11 @@ class Catalogue:
         return max((UNRULED.horizon, *(rule.horizon for _, rule in self.rules)))
 
 
+@lru_cache(maxsize=4)
 def parse_catalogue(text: str, name: str) -> Catalogue:
     """Rules from YAML text; `name` (the file) opens every error message.
+
+    Kept, because a run of a day asks a dozen times.
 
     Raises:
         CatalogueError: not YAML, an unknown or repeated key, a value of the wrong kind.

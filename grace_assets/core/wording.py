@@ -58,7 +58,7 @@ _NAME_SUFFIXES = {
     "_bytes": "bytes",
 }
 # Controls, and the marks that turn the reading direction of everything after them.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 def clean(text: str | None, limit: int | None = None) -> str:

@@ -6,7 +6,6 @@ reading, and a new or remade day shows without a restart. So are whole windows, 
 
 from __future__ import annotations
 
-import os
 import threading
 import unicodedata
 from collections import OrderedDict
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
+from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
 _SCORES = ("domain_id", "effectiveness_score")
@@ -27,8 +27,9 @@ _BRIEFS = ("missions", "revision")
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
 
+_TABLES = ("domain_daily", "kpi_daily", "problems", "follow_up_missions", "mission_outcomes")
+
 Columns = tuple[str, ...] | None
-Signature = tuple[int, int, int]
 
 
 class UnknownDomain(LookupError):
@@ -49,6 +50,10 @@ class Analytics:
             tuple[str, Columns, tuple[str, ...]], tuple[list[Signature | None], pa.Table]
         ] = OrderedDict()
         self._lock = threading.Lock()
+
+    def version(self) -> tuple[int, ...]:
+        """Another one after a write of ours to a table that trends, counts and sums are of."""
+        return tuple(self._lake.version(table) for table in _TABLES)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
@@ -148,9 +153,9 @@ class Analytics:
         """The days that a table has, ascending."""
         return self._lake.days(table)
 
-    def version(self, table: str) -> tuple[Signature | None, ...]:
+    def signatures(self, table: str) -> tuple[Signature | None, ...]:
         """Differs from an earlier one where a day of the table was made or remade since."""
-        return tuple(_signature(self._lake.file(table, day)) for day in self.days(table))
+        return tuple(self._lake.signatures(table, self.days(table)))
 
     def day_of_mission(self, mission_id: str) -> str | None:
         """The day of a mission; null where no day has it."""
@@ -233,7 +238,7 @@ class Analytics:
     def of_days(self, table: str, days: list[str], columns: Columns = None) -> pa.Table:
         """Rows of `days`, read once and kept until their files are replaced."""
         # Before reading: a file replaced in between is then read once more, never missed.
-        signatures = [_signature(self._lake.file(table, day)) for day in days]
+        signatures = self._lake.signatures(table, days)
         key = (table, columns, tuple(days))
         with self._lock:
             kept = self._windows.get(key)
@@ -263,16 +268,6 @@ class Analytics:
             kept = (signature, self._lake.read(table, [day], columns))
             self._days[key] = kept
         return kept[1]
-
-
-def _signature(file: str) -> Signature | None:
-    """What differs once a file is replaced; null where there is none."""
-    try:
-        stat = os.stat(file)  # noqa: PTH116 - hundreds at once: a Path each would cost twice it
-    except FileNotFoundError:
-        return None
-    # The time alone may be the same for two files written within one tick of the clock.
-    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def _normal(domain_id: str) -> str:

@@ -47,12 +47,19 @@ class Intake:
 
 
 class Inbox:
-    def __init__(self, root: Path, zone: ZoneInfo, landing: Landing, reach_seconds: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        zone: ZoneInfo,
+        landing: Landing,
+        reach_seconds: float,
+        store: SampleStore | None = None,
+    ) -> None:
         self.folder = root / "inbox"
         self._archive = root / "archive"
         self._zone = zone
         self._landing = landing
-        self._store = SampleStore(root)
+        self._store = store or SampleStore(root)
         self._reach = reach_seconds
         make_folder(self.folder / "kpis")
 

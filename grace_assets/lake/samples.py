@@ -7,16 +7,18 @@ are sorted by that identity, so windows are cut from them without sorting again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from grace_assets.lake.files import Files, LocalFiles
 from grace_assets.lake.tables import Lake, write_parquet
 
 _NAMES = ("source", "domain_id", "metric")
@@ -49,14 +51,16 @@ class SampleCounts:
 
 
 class SampleStore:
-    """Samples under `root/samples/date=YYYY-MM-DD/` (UTC days)."""
+    """Samples under `samples/date=YYYY-MM-DD/` (UTC days) of a data directory, or elsewhere."""
 
-    def __init__(self, root: Path) -> None:
-        self._folder = root / "samples"
+    def __init__(self, root: Path, files: Files | None = None) -> None:
+        self._files = files or LocalFiles(root)
         self._lock = Lake(root).exclusive
 
-    def _path(self, day: str) -> Path:
-        return self._folder / f"date={day}" / "part-0.parquet"
+    def _opened(self, days: Sequence[str], **how: Any) -> Iterator[pq.ParquetFile]:
+        """The files of those of `days` that have one."""
+        for _, source in self._files.sources([_file(day) for day in days]):
+            yield pq.ParquetFile(source, **how)
 
     def add(self, rows: pa.Table, before_write: Callable[[list[Touched]], None]) -> SampleCounts:
         """Merge samples in the order received; on return they are on disk.
@@ -80,8 +84,7 @@ class SampleStore:
         counts: SampleCounts,
         before_write: Callable[[list[Touched]], None],
     ) -> None:
-        path = self._path(day)
-        stored = pq.ParquetFile(path).read() if path.exists() else SCHEMA.empty_table()
+        stored = next((file.read() for file in self._opened([day])), SCHEMA.empty_table())
         merged = pa.concat_tables([stored.cast(SCHEMA), arrived]).combine_chunks()
         order = pa.array(np.arange(merged.num_rows))
         merged = merged.append_column("order", order)
@@ -101,20 +104,20 @@ class SampleStore:
             return
         last_of_key = np.r_[~same_key[1:], True]
         before_write(_touched(merged.filter(pa.array(changed))))
-        write_parquet(path, merged.filter(pa.array(last_of_key)).drop_columns(["order"]))
+        kept = merged.filter(pa.array(last_of_key)).drop_columns(["order"])
+        write_parquet(self._files, _file(day), kept)
 
     def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
         """Samples with first ≤ timestamp < last, sorted by identity, each once.
 
         Columns as in `SCHEMA`, the three names dictionary-encoded.
         """
-        parts = []
-        day = first.astimezone(UTC).date()
-        while day <= last.astimezone(UTC).date():
-            part = self._read_day(day, first, last, domains)
-            if part is not None:
-                parts.append(part)
-            day += timedelta(days=1)
+        begin, end = (at.astimezone(UTC).date() for at in (first, last))
+        days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+        parts = [
+            _cut(file.read(), first, last, domains)
+            for file in self._opened(days, read_dictionary=list(_NAMES))
+        ]
         if not parts:
             return SCHEMA.empty_table()
         rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
@@ -124,25 +127,22 @@ class SampleStore:
 
     def counts(self, day: str) -> dict[str, int]:
         """Samples of a UTC day by source."""
-        try:
-            rows = pq.ParquetFile(self._path(day)).read(columns=["source"])
-        except FileNotFoundError:
-            return {}
-        return {str(n["values"]): n["counts"] for n in pc.value_counts(rows["source"]).to_pylist()}
+        for file in self._opened([day]):
+            sources = file.read(columns=["source"])["source"]
+            return {str(n["values"]): n["counts"] for n in pc.value_counts(sources).to_pylist()}
+        return {}
 
-    def _read_day(
-        self, day: date, first: datetime, last: datetime, domains: Sequence[str]
-    ) -> pa.Table | None:
-        try:
-            path = self._path(day.isoformat())
-            rows = pq.ParquetFile(path, read_dictionary=list(_NAMES)).read()
-        except FileNotFoundError:
-            return None
-        stamp = rows["timestamp"]
-        mask = pc.and_(pc.greater_equal(stamp, first), pc.less(stamp, last))
-        if domains:
-            mask = pc.and_(mask, pc.is_in(rows["domain_id"], pa.array(domains)))
-        return rows.filter(mask)
+
+def _cut(rows: pa.Table, first: datetime, last: datetime, domains: Sequence[str]) -> pa.Table:
+    stamp = rows["timestamp"]
+    mask = pc.and_(pc.greater_equal(stamp, first), pc.less(stamp, last))
+    if domains:
+        mask = pc.and_(mask, pc.is_in(rows["domain_id"], pa.array(domains)))
+    return rows.filter(mask)
+
+
+def _file(day: str) -> str:
+    return f"samples/date={day}/part-0.parquet"
 
 
 def _series_rank(rows: pa.Table) -> np.ndarray:

@@ -5,7 +5,6 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
-from grace_assets.lake.durable import replace_file
+from grace_assets.lake.files import Files, LocalFiles, Signature
 
 PART = "part-0.parquet"
 
@@ -27,28 +26,21 @@ class SchemaError(ValueError):
 
 
 class Lake:
-    """Partitioned tables under `root` (a data directory)."""
+    """Partitioned tables of a data directory `root`, whose files may lie elsewhere."""
 
-    def __init__(self, root: Path) -> None:
-        self._tables = root / "tables"
-        self._prefix = os.fspath(self._tables)
+    def __init__(self, root: Path, files: Files | None = None) -> None:
+        self._files = files or LocalFiles(root)
         self._lock_folder = root / "state" / "locks"
         self._locks: dict[str, FileLock] = {}
 
-    def path(self, table: str, day: str) -> Path:
-        return Path(self.file(table, day))
-
-    def file(self, table: str, day: str) -> str:
-        """As `path`, for who asks for hundreds at once."""
-        return f"{self._prefix}/{table}/{DATE}={day}/{PART}"
-
     def days(self, table: str) -> list[str]:
         """The days that have been written, ascending."""
-        folder = self._tables / table
-        if not folder.is_dir():
-            return []
-        names = (entry.name for entry in os.scandir(folder) if entry.name.startswith(f"{DATE}="))
+        names = (name for name in self._files.names(_folder(table)) if name.startswith(f"{DATE}="))
         return sorted(name.removeprefix(f"{DATE}=") for name in names)
+
+    def signatures(self, table: str, days: Sequence[str]) -> list[Signature | None]:
+        """What differs once a day was made again; null for a day that was never written."""
+        return self._files.signatures(_folder(table), [file_of(table, day) for day in days])
 
     def read(
         self, table: str, days: Sequence[str], columns: Sequence[str] | None = None
@@ -62,12 +54,10 @@ class Lake:
             schema = pa.schema([schema.field(name) for name in (DATE, *columns)])
         names = [name for name in schema.names if name != DATE]
         parts = []
-        for day in days:
-            try:
-                # ParquetFile, not read_table: that one imports pandas (half a second).
-                file = pq.ParquetFile(self.path(table, day))
-            except FileNotFoundError:
-                continue
+        days_of = {file_of(table, day): day for day in days}
+        for name, source in self._files.sources(list(days_of)):
+            # ParquetFile, not read_table: that one imports pandas (half a second).
+            file, day = pq.ParquetFile(source), days_of[name]
             stored = set(file.schema_arrow.names)
             part = file.read(columns=[name for name in names if name in stored])
             for place, name in enumerate(names):
@@ -93,8 +83,12 @@ class Lake:
             _check_unique(schema, day, part)
         with self.exclusive(table):
             for day, part in parts.items():
-                write_parquet(self.path(table, day), part.drop_columns([DATE]))
+                write_parquet(self._files, file_of(table, day), part.drop_columns([DATE]))
         return {day: part.num_rows for day, part in parts.items()}
+
+    def version(self, table: str) -> int:
+        """Another number after each write of ours on this machine; 0 where nobody can tell."""
+        return self._files.version(_folder(table))
 
     @contextmanager
     def exclusive(self, table: str) -> Iterator[None]:
@@ -154,6 +148,15 @@ def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
             raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
 
 
-def write_parquet(path: Path, rows: pa.Table) -> None:
-    """Replace `path` by a Parquet file of `rows`. The caller holds the table's lock."""
-    replace_file(path, lambda file: pq.write_table(rows, file, compression="zstd"))
+def write_parquet(files: Files, file: str, rows: pa.Table) -> None:
+    """Replace a file by a Parquet file of `rows`. The caller holds the table's lock."""
+    files.replace(file, lambda target: pq.write_table(rows, target, compression="zstd"))
+
+
+def _folder(table: str) -> str:
+    return f"tables/{table}"
+
+
+def file_of(table: str, day: str) -> str:
+    """The place of a day's file below the root."""
+    return f"{_folder(table)}/{DATE}={day}/{PART}"

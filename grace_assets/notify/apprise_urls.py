@@ -2,7 +2,7 @@
 
 Apprise says only whether the other side took a message. Where it did not, it may have arrived
 all the same, so the ledger calls it unknown. URLs are secrets: destinations are named by service
-and a short hash, and nothing that Apprise logs about a sending is kept.
+and a short hash, and nothing that Apprise logs about one is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +25,9 @@ from grace_assets.notify.outcome import Outcome
 
 BETWEEN = re.compile(r"[\s,]+(?=[A-Za-z0-9]{1,12}://)")
 """URLs stand apart by blanks or commas, and may hold commas themselves."""
-_LOGGERS = ("apprise", "urllib3", "requests", "asyncio")
+SECONDS = 60
+"""For one notification, whatever a server keeps it waiting with."""
+_LOGGERS = ("apprise", "asyncio")
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,6 @@ def destination(url: str) -> str:
     return f"{url.partition('://')[0].lower()}-{sha256(url.encode()).hexdigest()[:12]}"
 
 
-def usable(url: str) -> bool:
-    """Whether Apprise has a service for the URL; raises `ImportError` without the extra."""
-    return _service(url) is not None
-
-
 def payload(title: str, body: str) -> bytes:
     return json.dumps({"title": title, "body": body}, ensure_ascii=False).encode()
 
@@ -54,10 +54,11 @@ def as_repeat(frozen: bytes, note: str) -> bytes:
 
 
 class AppriseSender:
-    """All URLs of one configuration."""
+    """All URLs of one configuration; a notification may take `seconds` altogether."""
 
-    def __init__(self, target: AppriseUrls) -> None:
+    def __init__(self, target: AppriseUrls, seconds: int = SECONDS) -> None:
         self._urls = target.urls
+        self._seconds = seconds
 
     async def __aenter__(self) -> AppriseSender:
         return self
@@ -66,40 +67,45 @@ class AppriseSender:
         return None
 
     async def send(self, destination: str, frozen: bytes) -> Outcome:
-        """One notification. Apprise's own socket timeouts bound it."""
-        message = json.loads(frozen)
-        taken = await asyncio.to_thread(_notify, self._urls[destination], **message)
-        if taken:
+        """One notification, in a process that ends in bounded time and memory."""
+        request = json.dumps({"url": self._urls[destination], **json.loads(frozen)})
+        command = (sys.executable, "-m", "grace_assets.notify.apprise_process", str(self._seconds))
+        # As everywhere here, no proxy that the environment names hears of it.
+        env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, env=env
+        )
+        try:
+            await process.communicate(request.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode == 0:
             return Outcome("sent")
         return Outcome("unknown", "not confirmed by the service")
 
 
-def _notify(url: str, title: str, body: str) -> bool:
+def service(url: str) -> Any:
+    """Apprise's object for a URL, or None where it has none for it; logs nothing.
+
+    Raises `ImportError` without the extra.
+    """
     import apprise
 
     with _silent():
-        service = _service(url)
-        if service is None:
-            return False
-        everybody = apprise.Apprise()
-        everybody.add(service)
-        return bool(everybody.notify(body, title, body_format=apprise.NotifyFormat.TEXT))
-
-
-def _service(url: str) -> Any:
-    import apprise
-
-    with _silent():
-        service = apprise.Apprise.instantiate(url)
-    if service is not None:
+        made = apprise.Apprise.instantiate(url)
+    if made is not None:
         # A pager shows a hundred characters: the headline comes first, the rest is cut.
-        service.overflow_mode = apprise.OverflowMode.TRUNCATE
-    return service
+        made.overflow_mode = apprise.OverflowMode.TRUNCATE
+        # The message and its secrets are for the address that was configured.
+        made.redirects = False
+    return made
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Drops what is logged about a sending: it quotes URLs, paths and answers."""
+    """Drops what is logged about a URL: it is quoted."""
 
     def drop(_record: logging.LogRecord) -> bool:
         return False

@@ -121,7 +121,7 @@ class Channels:
         urls = [u for u in apprise_urls.BETWEEN.split(self._values.get("APPRISE_URLS", "")) if u]
         for position, url in enumerate(urls, start=1):
             try:
-                known = apprise_urls.usable(url)
+                known = apprise_urls.service(url) is not None
             except ImportError as error:
                 raise ChannelError("APPRISE_URLS: needs the extra `apprise`") from error
             if not known:

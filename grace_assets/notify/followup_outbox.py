@@ -8,6 +8,7 @@ between request and record it is called again with the same `Idempotency-Key`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -21,11 +22,15 @@ import httpx
 
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.sqlite import transaction, use_wal
+from grace_assets.notify.tls import verifying_context
+from grace_assets.notify.unlogged import unlogged
 
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
 CLAIM = timedelta(minutes=5)
 """How long a process keeps a request to itself; longer than any request takes."""
+POST_SECONDS = 10.0
+"""For one request, from its connection to the last header of its answer."""
 GIVE_UP = timedelta(days=7)
 """A webhook that has failed for so long is not asked again about this follow-up."""
 
@@ -113,7 +118,9 @@ class FollowUpOutbox:
             rows = db.execute("SELECT follow_up_id, status, reason FROM follow_ups ORDER BY id")
             return {id_: PostResult(status, reason) for id_, status, reason in rows}
 
-    def post_pending(self, url: str, client: httpx.Client, now: datetime) -> PostReport:
+    def post_pending(
+        self, url: str, now: datetime, transport: httpx.AsyncBaseTransport | None = None
+    ) -> PostReport:
         """POST each pending follow-up to `url`, once a call; returns what became of each.
 
         2xx is `posted`; 4xx other than 408 and 429 is `rejected`; anything else stays `pending`
@@ -121,20 +128,32 @@ class FollowUpOutbox:
         reached or asks to slow down, the rest of the call is spared. Network failures do not
         raise, and no text names the URL, which may hold a secret. `now` is aware.
         """
-        now = now.astimezone(UTC)
+        return PostReport(asyncio.run(self._post_pending(url, now.astimezone(UTC), transport)))
+
+    async def _post_pending(
+        self, url: str, now: datetime, transport: httpx.AsyncBaseTransport | None
+    ) -> dict[str, PostResult]:
         results: dict[str, PostResult] = {}
+        client = httpx.AsyncClient(
+            timeout=POST_SECONDS,
+            verify=verifying_context(),
+            trust_env=False,
+            follow_redirects=False,
+            transport=transport,
+        )
         with closing(self._connect()) as db:
             pending = db.execute(
                 "SELECT follow_up_id, line FROM follow_ups WHERE status = 'pending' ORDER BY id"
             ).fetchall()
-            for id_, line in pending:
-                if not _claim(db, id_, now):
-                    continue
-                result, go_on = _post(url, client, id_, line)
-                results[id_] = _settle(db, id_, result, now)
-                if not go_on:
-                    break
-        return PostReport(results)
+            async with client:
+                for id_, line in pending:
+                    if not _claim(db, id_, now):
+                        continue
+                    result, go_on = await _post(url, client, id_, line)
+                    results[id_] = _settle(db, id_, result, now)
+                    if not go_on:
+                        break
+        return results
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._ledger, timeout=BUSY_SECONDS, isolation_level=None)
@@ -210,12 +229,20 @@ def _claim(db: sqlite3.Connection, id_: str, now: datetime) -> bool:
     return cursor.rowcount == 1
 
 
-def _post(url: str, client: httpx.Client, id_: str, line: str) -> tuple[PostResult, bool]:
+async def _post(
+    url: str, client: httpx.AsyncClient, id_: str, line: str
+) -> tuple[PostResult, bool]:
     """Post one line; the flag says whether it makes sense to go on with the next."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": id_}
     try:
-        status = client.post(url, content=line.encode(), headers=headers).status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The status says it all: no body is read, which might unpack to gigabytes.
+        with unlogged(url):
+            async with (
+                asyncio.timeout(POST_SECONDS),
+                client.stream("POST", url, content=line.encode(), headers=headers) as response,
+            ):
+                status = response.status_code
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
         # The kind alone: the message may quote the URL.
         return PostResult("pending", type(error).__name__), False
     if 200 <= status < 300:

@@ -115,13 +115,13 @@ class Delivery:
 
 
 class LedgerError(ValueError):
-    """The ledger's URL cannot be used; the message holds no part of it."""
+    """The ledger cannot be used; the message holds no password."""
 
 
 def open_engine(where: Path | str) -> sa.Engine:
     """An engine with the table in place; `where` is a SQLite file or an SQLAlchemy URL.
 
-    Raises `LedgerError` for what is no such URL.
+    Raises `LedgerError` for what is no such URL, and where nothing answers there.
     """
     if isinstance(where, Path):
         make_folder(where.parent)
@@ -135,8 +135,13 @@ def open_engine(where: Path | str) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_immediate)
     else:
         sa.event.listen(engine, "begin", _take_writer_lock)
-    with engine.begin() as connection:
-        metadata.create_all(connection)
+    try:
+        with engine.begin() as connection:
+            metadata.create_all(connection)
+    except sa.exc.DBAPIError as error:
+        # SQLAlchemy's own text adds a statement and a link; the driver's says what is the matter.
+        why = str(error.orig).partition("\n")[0]
+        raise LedgerError(f"the delivery ledger cannot be opened: {why}") from error
     return engine
 
 

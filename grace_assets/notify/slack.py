@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,6 +19,7 @@ import httpx
 from grace_assets.notify.channels import Slack
 from grace_assets.notify.outcome import Outcome
 from grace_assets.notify.tls import verifying_context
+from grace_assets.notify.unlogged import unlogged
 
 SPACING = timedelta(seconds=1)
 """Slack takes one message a second from a webhook."""
@@ -103,7 +101,7 @@ class SlackSender:
 
     async def send(self, _destination: str, frozen: bytes) -> Outcome:
         """Post a message; its text alone, once, where its blocks are refused."""
-        with _unlogged(httpx.URL(self._url).raw_path.decode("ascii")):
+        with unlogged(self._url):
             outcome = await self._persist(frozen)
             if outcome.status == "rejected" and outcome.reason in BLOCK_REFUSALS:
                 await asyncio.sleep(SPACING.total_seconds())
@@ -180,25 +178,3 @@ def retry_after(header: str | None, now: datetime) -> timedelta:
     except (ValueError, TypeError, OverflowError):
         return DEFAULT_WAIT
     return min(max(wait, DEFAULT_WAIT), LONGEST_WAIT)
-
-
-@contextmanager
-def _unlogged(secret: str) -> Iterator[None]:
-    """Drops log lines of the HTTP client that quote the secret, which is the path of the URL.
-
-    httpx logs the URL of each request, in a spelling of its own; httpcore the headers of each
-    answer. A logger's filter does not see the records of its children, so each is named.
-    """
-
-    def keep(record: logging.LogRecord) -> bool:
-        return secret not in record.getMessage()
-
-    names = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
-    loggers = [logging.getLogger(name) for name in names]
-    for logger in loggers:
-        logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(keep)

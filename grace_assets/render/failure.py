@@ -115,13 +115,13 @@ def _slack(failure: Failure) -> dict:
         "text": escape(f"🔴 {failure.headline}"),
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": "Pipeline failure"}},
-            _mrkdwn(f"🔴 *{escape(failure.headline)}*"),
-            _mrkdwn("\n".join(facts)),
-            _mrkdwn(" · ".join([*links, *more])),
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": WHY}]},
+            _section(f"🔴 *{escape(failure.headline)}*"),
+            _section("\n".join(facts)),
+            _section(" · ".join([*links, *more])),
+            {"type": "context", "elements": [slack.mrkdwn(WHY)]},
         ],
     }
 
 
-def _mrkdwn(text: str) -> dict:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _section(text: str) -> dict:
+    return {"type": "section", "text": slack.mrkdwn(text)}

@@ -37,6 +37,11 @@ def escape(text: str) -> str:
     return re.sub("[&<>]", lambda match: _ENTITIES[match.group()], text)
 
 
+def mrkdwn(text: str) -> Block:
+    """A text object; Slack is told to make no links or mentions of bare words of its own."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
 def payload(brief: Brief, figures_url: str | None = None) -> dict[str, Any]:
     """The body for an incoming webhook: `text` (the fallback) and `blocks`.
 
@@ -92,12 +97,11 @@ def _section(
         kept.append(line)
     if hidden:
         kept.append(f"… {wording.counted(hidden, f'more {noun}')}")
-    return {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(kept)}}
+    return {"type": "section", "text": mrkdwn("\n".join(kept))}
 
 
 def _context(text: str) -> Block:
-    element = {"type": "mrkdwn", "text": escape(text)}
-    return {"type": "context", "elements": [element]}
+    return {"type": "context", "elements": [mrkdwn(escape(text))]}
 
 
 def _fallback(brief: Brief) -> str:
@@ -145,7 +149,7 @@ def _details(section: DomainSection) -> Iterator[str]:
 
 
 def _example(mark: str, example: Example) -> str:
-    narrative, name = escape(example.narrative), escape(example.mission_id)
+    narrative, name = escape(example.narrative), escape(wording.clean(example.mission_id))
     return f"{mark} {narrative} _({name}: {escape(example.fact.text)})_"
 
 
@@ -173,4 +177,4 @@ def _tail(brief: Brief, figures_url: str | None) -> Iterator[Block]:
     foot = escape(f"{brief.brief_id} · {brief.timezone} · ")
     # The one link, and not of an event's making.
     made = f"<{figures_url}|{HOW_LINK}>" if figures_url else "Every figure comes from a row."
-    yield {"type": "context", "elements": [{"type": "mrkdwn", "text": foot + made}]}
+    yield {"type": "context", "elements": [mrkdwn(foot + made)]}

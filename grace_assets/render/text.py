@@ -116,7 +116,7 @@ def _domain(section: DomainSection) -> Iterator[str]:
 
 def _example(example: Example, mark: str) -> Iterator[str]:
     yield from _wrap(example.narrative, f"  {mark} ")
-    yield from _wrap(f"({example.mission_id}: {example.fact.text})", "    ")
+    yield from _wrap(f"({wording.clean(example.mission_id)}: {example.fact.text})", "    ")
 
 
 def _chapter(chapter: Chapter) -> Iterator[str]:

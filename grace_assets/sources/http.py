@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -168,14 +169,22 @@ class Exchange:
             raise _TryAgain("broken_off", f"{host} could not be read ({kind})") from None
 
     async def _body(self, response: httpx.Response, host: str) -> bytes:
-        """The decompressed body, counted as it comes: a small one may unpack to gigabytes."""
-        parts, size = [], 0
-        async for part in response.aiter_bytes(chunk_size=65_536):
-            size += len(part)
-            if size > self._max_bytes:
+        """The decompressed body, unpacked no further than its limit: a megabyte may hold a
+        thousand."""
+        packed = response.headers.get("content-encoding", "").strip().lower() == "gzip"
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        parts, room = [], self._max_bytes
+        async for part in response.aiter_raw(chunk_size=65_536):
+            try:
+                plain = unpacker.decompress(part, room + 1) if packed else part
+            except zlib.error:
+                text = f"{host} answered with what cannot be unpacked"
+                raise _TryAgain("broken_off", text) from None
+            room -= len(plain)
+            if room < 0:
                 text = f"{host} answered with more than {self._max_bytes} bytes"
                 raise SourceError("too_large", text)
-            parts.append(part)
+            parts.append(plain)
         return b"".join(parts)
 
 

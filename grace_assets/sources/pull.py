@@ -49,6 +49,7 @@ class Stretch:
 
 def pull(
     root: Path,
+    store: SampleStore,
     endpoint: Endpoint,
     catalogue: Catalogue,
     reaches: Mapping[str, Reach],
@@ -58,6 +59,7 @@ def pull(
     """Fetch the metrics that the catalogue has a `promql` for.
 
     Args:
+        root: where the log of what was asked lies; samples go to `store`.
         reaches: per domain, from its first reference window to the end of its last window.
         now: nothing later is asked for.
 
@@ -65,7 +67,7 @@ def pull(
     is not waited for again with each of them.
     """
     pulled = Pulled()
-    log, store = SourceLog(root), SampleStore(root)
+    log = SourceLog(root)
     gone: SourceError | None = None
     with Exchange(endpoint, total_seconds) as exchange:
         for metric, rule in catalogue.rules:

@@ -2,13 +2,14 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grace_assets.core.events import EventError, content_hash, day_of, parse
+from grace_assets.core.events import EventError, content_hash, day_of, parse, valid_domain
 from tests.conftest import event
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -31,6 +32,12 @@ def parsed(**fields):
         ({"domain_id": "a\\b"}, "domain_id", "slash"),
         ({"domain_id": ".."}, "domain_id", "'..'"),
         ({"domain_id": "a\x7fb"}, "domain_id", "control character"),
+        ({"domain_id": "a\0b"}, "domain_id", "control character"),
+        ({"domain_id": "a\nb"}, "domain_id", "control character"),
+        ({"domain_id": "\u0085"}, "domain_id", "control character"),
+        ({"domain_id": "x" * 300}, "domain_id", "1 to 100"),
+        ({"domain_id": "."}, "domain_id", "'.'"),
+        ({"domain_id": "../../etc/passwd"}, "domain_id", "slash"),
         ({"started_at": "2026-03-01T10:00:00"}, "started_at", "timezone"),
         ({"started_at": "yesterday"}, "started_at", "Invalid RFC3339"),
         ({"started_at": "2026-03-01T11:00:00Z"}, "completed_at", "before started_at"),
@@ -74,6 +81,18 @@ def test_any_bytes_are_an_event_or_an_event_error(raw):
         parse(raw, NOW)
     except EventError as error:
         assert error.reason
+
+
+@given(st.text(max_size=120) | st.text("./\\%2eE\0\n\u202e\u2024\uff0f", max_size=12))
+def test_a_domain_that_is_accepted_stays_below_its_folder(name):
+    try:
+        domain = valid_domain(name)
+    except EventError as error:
+        assert error.field == "domain_id"
+        return
+    assert valid_domain(domain) == domain
+    assert (PurePosixPath("/a") / domain).parent == PurePosixPath("/a")
+    assert domain not in (".", "..")
 
 
 def test_defaults_are_filled_in_and_unknown_onset_stays_unknown():

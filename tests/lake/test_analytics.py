@@ -15,7 +15,7 @@ from grace_assets.core.schemas import VERDICTS
 from grace_assets.lake.analytics import Analytics, UnknownDomain
 from grace_assets.lake.tables import Lake
 from tests.analytics_in_sql import check_answers, check_comparisons
-from tests.rows import follow_up, outcome, problem, reading, table
+from tests.rows import follow_up, outcome, part, problem, reading, table
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
 END = date(2026, 3, 2)
@@ -65,13 +65,13 @@ def test_a_new_a_remade_and_a_removed_day_show_at_once(lake):
     fill(lake, "2026-03-03")
     assert found.stats(30, date(2026, 3, 3)).total_missions == 3
     assert not found.knows("new")
-    lake.path("domain_daily", DAY).unlink()
+    part(lake, "domain_daily", DAY).unlink()
     assert found.stats(30, date(2026, 3, 3)).total_missions == 1
 
 
 def test_a_day_remade_with_as_many_bytes_at_the_same_time_shows_too(lake):
     found = Analytics(lake)
-    path = lake.path("domain_daily", NEXT)
+    path = part(lake, "domain_daily", NEXT)
     before = path.stat()
     assert found.mttr_trend(1, END)[0].mttr_seconds == 120.0
     fill(lake, NEXT, outcome("m3", time_to_restore_seconds=121.0))
@@ -91,13 +91,13 @@ def test_a_window_asked_for_again_is_put_together_once(lake, monkeypatch):
 
 
 def test_a_domain_of_the_window_is_known_without_reading_other_days(lake):
-    lake.path("domain_daily", DAY).write_bytes(b"not Parquet")
+    part(lake, "domain_daily", DAY).write_bytes(b"not Parquet")
     assert [p.mttr_seconds for p in Analytics(lake).mttr_trend(1, END, "payments")] == [120.0]
 
 
 def test_days_outside_the_window_are_not_read(lake):
     for name in ("domain_daily", "kpi_daily", "problems", "mission_outcomes"):
-        lake.path(name, DAY).write_bytes(b"not Parquet")
+        part(lake, name, DAY).write_bytes(b"not Parquet")
     found = Analytics(lake)
     assert found.stats(1, END).total_missions == 1
     assert len(found.domain_trends(1, END)) == len(found.missions_per_domain(1, END)) == 1

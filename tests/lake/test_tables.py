@@ -12,6 +12,7 @@ import pytest
 
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.tables import Lake, SchemaError
+from tests.rows import part
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
 
@@ -124,7 +125,7 @@ def test_a_writer_killed_at_any_step_leaves_the_old_day_or_the_new_one(tmp_path)
         pytest.fail("the writer never finished")
     assert step >= 3, "the writer was never killed in the middle"
     assert seen == {"old", "new"}
-    left = [path.name for path in Lake(tmp_path).path("problems", DAY).parent.iterdir()]
+    left = [path.name for path in part(Lake(tmp_path), "problems", DAY).parent.iterdir()]
     assert left == ["part-0.parquet"], "a dead writer's file was not swept"
 
 
@@ -156,7 +157,7 @@ def test_a_file_of_an_earlier_version_reads_with_what_it_lacks_unknown(tmp_path)
         "verdict": "effective",
         "effectiveness_score": 1.0,
     }
-    path = lake.path("mission_verdicts", "2026-03-01")
+    path = part(lake, "mission_verdicts", "2026-03-01")
     path.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist([values], schema=old), path)
     (row,) = lake.read("mission_verdicts", ["2026-03-01"]).to_pylist()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -17,6 +19,7 @@ import pytest
 
 from grace_assets.notify import followup_outbox
 from grace_assets.notify.followup_outbox import GIVE_UP, FollowUpOutbox
+from tests.sources.awkward import reply, server
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 URL = "https://hooks.example/s3cret-token"
@@ -221,7 +224,7 @@ def test_processes_side_by_side_announce_each_once(tmp_path):
 
 
 def receiver(*answers: int | BaseException):
-    """A client whose receiver gives these answers in turn (the last one again and again)."""
+    """The way to a receiver that gives these answers in turn (the last one again and again)."""
     requests: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -231,7 +234,7 @@ def receiver(*answers: int | BaseException):
             raise answer
         return httpx.Response(answer)
 
-    return httpx.Client(transport=httpx.MockTransport(handle)), requests
+    return httpx.MockTransport(handle), requests
 
 
 def outbox_with(tmp_path: Path, *names: str) -> FollowUpOutbox:
@@ -242,10 +245,9 @@ def outbox_with(tmp_path: Path, *names: str) -> FollowUpOutbox:
 
 def test_pending_follow_ups_are_posted_once_with_their_id_as_key(tmp_path):
     outbox = outbox_with(tmp_path, "a", "b")
-    client, requests = receiver(200)
-    with client:
-        report = outbox.post_pending(URL, client, NOW)
-        assert outbox.post_pending(URL, client, NOW).results == {}
+    receiving, requests = receiver(200)
+    report = outbox.post_pending(URL, NOW, receiving)
+    assert outbox.post_pending(URL, NOW, receiving).results == {}
     assert str(report) == "2 posted, 0 pending, 0 rejected"
     assert [request.headers["Idempotency-Key"] for request in requests] == ["fu-a", "fu-b"]
     assert [json.loads(request.content) for request in requests] == lines(tmp_path)
@@ -271,44 +273,52 @@ def test_pending_follow_ups_are_posted_once_with_their_id_as_key(tmp_path):
 )
 def test_what_an_answer_means(tmp_path, answer, status, tried):
     outbox = outbox_with(tmp_path, "a", "b")
-    client, requests = receiver(answer)
-    with client:
-        report = outbox.post_pending(URL, client, NOW)
-        assert len(requests) == tried == report.count(status)
-        assert outbox.statuses()["fu-a"].status == status
-        assert "s3cret" not in f"{report} {report!r} {outbox.statuses()}"
-        # Pending ones are tried again by the next call, others never.
-        outbox.post_pending(URL, client, NOW)
+    receiving, requests = receiver(answer)
+    report = outbox.post_pending(URL, NOW, receiving)
+    assert len(requests) == tried == report.count(status)
+    assert outbox.statuses()["fu-a"].status == status
+    assert "s3cret" not in f"{report} {report!r} {outbox.statuses()}"
+    # Pending ones are tried again by the next call, others never.
+    outbox.post_pending(URL, NOW, receiving)
     assert len(requests) == tried + (status == "pending")
 
 
 @pytest.mark.parametrize("url", ["not a url", "ftp://s3cret", "http://s3cret:port", ""])
 def test_a_url_that_is_none_is_an_answer_without_the_url(tmp_path, url):
     outbox = outbox_with(tmp_path, "a")
-    with httpx.Client(trust_env=False, timeout=1) as client:
-        report = outbox.post_pending(url, client, NOW)
+    report = outbox.post_pending(url, NOW)
     assert report.results["fu-a"].status == "pending"
     assert "s3cret" not in str(report)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST"])
+def test_no_log_line_holds_the_url(tmp_path, caplog, host):
+    caplog.set_level(logging.DEBUG)
+    outbox = outbox_with(tmp_path, "a")
+    place = "/s3cret/hook?token=s3cret"
+    with server(lambda handler, _: reply(handler, 302, location=place)) as hook:
+        outbox.post_pending(hook.url.replace("127.0.0.1", host) + place, NOW)
+        assert len(hook.requests) == 1
+    assert "s3cret" not in caplog.text
+    assert caplog.records
+
+
 def test_a_receiver_that_recovers_gets_everything(tmp_path):
     outbox = outbox_with(tmp_path, "a", "b")
-    client, requests = receiver(503, 200)
-    with client:
-        assert outbox.post_pending(URL, client, NOW).count("pending") == 1
-        assert outbox.post_pending(URL, client, NOW).count("posted") == 2
+    receiving, requests = receiver(503, 200)
+    assert outbox.post_pending(URL, NOW, receiving).count("pending") == 1
+    assert outbox.post_pending(URL, NOW, receiving).count("posted") == 2
     assert [r.headers["Idempotency-Key"] for r in requests] == ["fu-a", "fu-a", "fu-b"]
 
 
 def test_a_receiver_that_never_recovers_is_given_up(tmp_path):
     outbox = outbox_with(tmp_path, "a")
-    client, requests = receiver(503)
-    with client:
-        outbox.post_pending(URL, client, NOW)
-        outbox.post_pending(URL, client, NOW + GIVE_UP - timedelta(seconds=1))
-        assert outbox.statuses()["fu-a"].status == "pending"
-        outbox.post_pending(URL, client, NOW + GIVE_UP)
-        outbox.post_pending(URL, client, NOW + GIVE_UP)
+    receiving, requests = receiver(503)
+    outbox.post_pending(URL, NOW, receiving)
+    outbox.post_pending(URL, NOW + GIVE_UP - timedelta(seconds=1), receiving)
+    assert outbox.statuses()["fu-a"].status == "pending"
+    outbox.post_pending(URL, NOW + GIVE_UP, receiving)
+    outbox.post_pending(URL, NOW + GIVE_UP, receiving)
     assert len(requests) == 3
     result = outbox.statuses()["fu-a"]
     assert (result.status, result.reason) == ("rejected", "gave up after 7 days: HTTP status 503")
@@ -316,25 +326,24 @@ def test_a_receiver_that_never_recovers_is_given_up(tmp_path):
 
 def test_two_at_once_do_not_post_the_same_follow_up(tmp_path):
     outbox = outbox_with(tmp_path, "a")
-    inner_client, inner_requests = receiver(200)
+    inner, inner_requests = receiver(200)
 
-    def handle(request: httpx.Request) -> httpx.Response:
+    async def handle(request: httpx.Request) -> httpx.Response:
         # Another process wakes up while the first waits for its answer.
-        FollowUpOutbox(tmp_path).post_pending(URL, inner_client, NOW)
+        await asyncio.to_thread(FollowUpOutbox(tmp_path).post_pending, URL, NOW, inner)
         return httpx.Response(200)
 
-    with httpx.Client(transport=httpx.MockTransport(handle)) as client, inner_client:
-        assert outbox.post_pending(URL, client, NOW).count("posted") == 1
+    report = outbox.post_pending(URL, NOW, httpx.MockTransport(handle))
+    assert report.count("posted") == 1
     assert inner_requests == []
 
 
 def test_a_request_that_was_killed_is_tried_again_after_a_while(tmp_path):
     outbox = outbox_with(tmp_path, "a")
     killed, _ = receiver(KeyboardInterrupt())
-    with killed, pytest.raises(KeyboardInterrupt):
-        outbox.post_pending(URL, killed, NOW)
-    client, requests = receiver(200)
-    with client:
-        assert outbox.post_pending(URL, client, NOW + timedelta(minutes=1)).results == {}
-        assert outbox.post_pending(URL, client, NOW + timedelta(minutes=6)).count("posted") == 1
+    with pytest.raises(KeyboardInterrupt):
+        outbox.post_pending(URL, NOW, killed)
+    receiving, requests = receiver(200)
+    assert outbox.post_pending(URL, NOW + timedelta(minutes=1), receiving).results == {}
+    assert outbox.post_pending(URL, NOW + timedelta(minutes=6), receiving).count("posted") == 1
     assert requests[0].headers["Idempotency-Key"] == "fu-a"

@@ -180,6 +180,9 @@ def assert_slack_accepts(payload: dict) -> None:
         block.validate_json()
     assert len(blocks) <= 50
     assert len(json.dumps(payload, ensure_ascii=False)) <= slack.BUDGET
+    # Otherwise Slack makes links of addresses and mentions of names that stand in plain text.
+    shown = json.dumps(payload)
+    assert shown.count('"type": "mrkdwn"') == shown.count('"verbatim": true')
     texts = leaves(payload)
     assert all(texts)
     for leaf in texts:

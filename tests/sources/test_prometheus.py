@@ -144,25 +144,50 @@ def test_a_second_run_asks_for_nothing_and_a_longer_one_for_the_rest(url, tmp_pa
     reach = (START - 3 * DAY, START + timedelta(hours=2))
     endpoint, now = Endpoint.of(url), START + DAY
     domains = NAMES[:3]
-    first = pull(tmp_path, endpoint, CATALOGUE, dict.fromkeys(domains, reach), now)
+    first = pull(
+        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(domains, reach), now
+    )
     assert first.failed == {}
     assert first.samples["latency_ms"] == 3 * 4 * 1440
-    again = pull(tmp_path, endpoint, CATALOGUE, dict.fromkeys(domains, reach), now)
+    again = pull(
+        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(domains, reach), now
+    )
     assert (again.queries, again.samples) == (0, {})
     longer = (START - 5 * DAY, reach[1])
-    more = pull(tmp_path, endpoint, CATALOGUE, dict.fromkeys(NAMES[:4], longer), now)
+    more = pull(
+        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(NAMES[:4], longer), now
+    )
     # The new domain lacks six days, the old ones two.
     assert more.queries == 2
     assert more.samples["latency_ms"] == 3 * 2 * 1440 + 6 * 1440
     other = parse_catalogue(RULES.replace("shop_latency_ms{", "2 * shop_latency_ms{"), "k")
-    assert pull(tmp_path, endpoint, other, dict.fromkeys(domains, reach), now).queries == 1
+    assert (
+        pull(
+            tmp_path, SampleStore(tmp_path), endpoint, other, dict.fromkeys(domains, reach), now
+        ).queries
+        == 1
+    )
 
 
 def test_an_hour_that_is_not_over_is_asked_again(url, tmp_path):
     reach = {"payments": (START - DAY, START + timedelta(hours=2))}
-    early = pull(tmp_path, Endpoint.of(url), CATALOGUE, reach, START + timedelta(minutes=30))
+    early = pull(
+        tmp_path,
+        SampleStore(tmp_path),
+        Endpoint.of(url),
+        CATALOGUE,
+        reach,
+        START + timedelta(minutes=30),
+    )
     assert early.samples["latency_ms"] == 1440 + 750
-    late = pull(tmp_path, Endpoint.of(url), CATALOGUE, reach, START + timedelta(hours=3))
+    late = pull(
+        tmp_path,
+        SampleStore(tmp_path),
+        Endpoint.of(url),
+        CATALOGUE,
+        reach,
+        START + timedelta(hours=3),
+    )
     assert late.samples["latency_ms"] == 900
     stored = SampleStore(tmp_path).read(START - DAY, START + DAY)
     # From noon to noon and three hours more, each minute once.
@@ -173,7 +198,7 @@ def test_live_samples_of_the_node_exporter_arrive(url, tmp_path):
     for _ in range(40):
         now = datetime.now(UTC)
         reach = {"payments": (now - timedelta(minutes=5), now)}
-        pulled = pull(tmp_path, Endpoint.of(url), LIVE, reach, now)
+        pulled = pull(tmp_path, SampleStore(tmp_path), Endpoint.of(url), LIVE, reach, now)
         if pulled.samples.get("node_load"):
             break
         time.sleep(0.25)

@@ -1,0 +1,149 @@
+"""Where the files of tables and samples lie: a folder of this machine, or a bucket.
+
+In both a file is replaced whole or not at all, and what is read is one version of it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from grace_assets.lake.durable import replace_file
+
+Signature = tuple[object, ...]
+"""What differs once a file is replaced."""
+
+S3 = "s3://"
+_AT_ONCE = 16
+"""Objects that are fetched, and held in memory, together."""
+
+
+class Files(Protocol):
+    """Files by their place below a root, such as `tables/domain_daily/date=2026-03-01/…`."""
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder; nothing where there is none."""
+        ...
+
+    def sources(self, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Those that there are, in order, as `pyarrow.parquet.ParquetFile` opens them."""
+        ...
+
+    def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
+        """Make the file hold what `write` writes; on return it is durable."""
+        ...
+
+    def signatures(self, folder: str, files: Sequence[str]) -> list[Signature | None]:
+        """Of files below a folder, null where there is none; one look for all of them."""
+        ...
+
+    def version(self, folder: str) -> int:
+        """Another number after each replacement below a folder; 0 where nobody can tell."""
+        ...
+
+
+class LocalFiles:
+    """Files below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._prefix = os.fspath(root)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return os.listdir(f"{self._prefix}/{folder}")  # noqa: PTH208 - names are wanted
+        except FileNotFoundError:
+            return []
+
+    def sources(self, files: Sequence[str]) -> Iterator[tuple[str, BinaryIO]]:
+        for file in files:
+            try:
+                opened = open(f"{self._prefix}/{file}", "rb")  # noqa: PTH123, SIM115
+            except FileNotFoundError:
+                continue
+            with opened:
+                yield file, opened
+
+    def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
+        target = self.root / file
+        replace_file(target, write)
+        # Of the folder of days, which a file replaced below it would leave as it was.
+        now = time.time_ns()
+        os.utime(target.parent.parent, ns=(now, now))
+
+    def signatures(self, _: str, files: Sequence[str]) -> list[Signature | None]:
+        return [_signature(f"{self._prefix}/{file}") for file in files]
+
+    def version(self, folder: str) -> int:
+        try:
+            return (self.root / folder).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+
+def _signature(file: str) -> Signature | None:
+    try:
+        stat = os.stat(file)  # noqa: PTH116 - hundreds at once: a Path each would cost twice it
+    except FileNotFoundError:
+        return None
+    # The time alone may be the same for two files written within one tick of the clock.
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+class S3Files:
+    """Objects below `s3://bucket/prefix`, by the extra `s3`; keys and endpoint as AWS's tools.
+
+    A PUT replaces an object whole, and S3 shows it to every reader at once. A reader takes an
+    object in one GET: parts fetched one by one could be of two versions.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._prefix = url.removeprefix(S3).strip("/")
+
+    @cached_property
+    def _s3(self) -> Any:
+        import s3fs
+
+        # What another process wrote must show: nothing is listed from memory.
+        return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            found = self._s3.ls(f"{self._prefix}/{folder}", detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return [name.rpartition("/")[2] for name in found]
+
+    def sources(self, files: Sequence[str]) -> Iterator[tuple[str, BytesIO]]:
+        # Together, as each takes a round trip; those that there are not are passed over.
+        for start in range(0, len(files), _AT_ONCE):
+            some = files[start : start + _AT_ONCE]
+            found = self._s3.cat([f"{self._prefix}/{file}" for file in some], on_error="omit")
+            for file in some:
+                content = found.get(f"{self._prefix}/{file}")
+                if content is not None:
+                    yield file, BytesIO(content)
+
+    def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
+        content = BytesIO()
+        write(content)
+        self._s3.pipe_file(f"{self._prefix}/{file}", content.getvalue())
+
+    def signatures(self, folder: str, files: Sequence[str]) -> list[Signature | None]:
+        below = f"{self._prefix}/{folder}"
+        found = self._s3.find(below, detail=True) if files else {}
+        tags = {name: (info["ETag"], info["size"]) for name, info in found.items()}
+        return [tags.get(f"{self._prefix}/{file}") for file in files]
+
+    def version(self, _: str) -> int:
+        return 0
+
+
+def open_files(root: Path, url: str | None) -> Files:
+    """Where `GRACE_DATA_DIR` says: a bucket's URL, or else the folder `root`."""
+    return S3Files(url) if url else LocalFiles(root)

@@ -1,0 +1,193 @@
+"""Tables and samples in a bucket of a real S3 server: the same tables, never half a file."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.core.schemas import TABLES
+from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.files import S3Files
+from grace_assets.lake.samples import SampleStore
+from grace_assets.lake.tables import Lake
+from grace_assets.settings import Settings, SettingsError
+from tests.rows import outcome, problem, table
+from tests.seaweed import BUCKET, seaweed
+from tests.test_loop import DAYS, Loop, missions, samples
+
+DAY = "2025-01-03"
+ARRIVAL = ("received_at", "origin")
+"""When and from which file a mission came."""
+GRACE = str(Path(sys.executable).with_name("grace"))
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory):
+    with seaweed(tmp_path_factory.mktemp("seaweed")) as env, pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        yield f"s3://{BUCKET}"
+
+
+@pytest.fixture
+def lake(bucket, tmp_path, request) -> Lake:
+    return Lake(tmp_path, S3Files(f"{bucket}/{request.node.name}"))
+
+
+def test_a_day_is_written_read_and_replaced(lake):
+    assert (lake.days("problems"), lake.read("problems", [DAY]).num_rows) == ([], 0)
+    lake.replace("problems", [DAY, "2025-01-04"], table("problems", [problem()]))
+    assert lake.days("problems") == [DAY, "2025-01-04"]
+    assert lake.read("problems", [DAY]).to_pylist() == [problem()]
+    lake.replace("problems", [DAY], table("problems", [problem("p2"), problem("p3")]))
+    assert lake.read("problems", [DAY], ["problem_id"])["problem_id"].to_pylist() == ["p2", "p3"]
+    assert lake.read("problems", ["2025-01-04"]).num_rows == 0
+
+
+def test_another_process_sees_a_new_and_a_remade_day_at_once(lake, tmp_path, bucket, request):
+    reader = Analytics(Lake(tmp_path / "other", S3Files(f"{bucket}/{request.node.name}")))
+    assert reader.of_days("mission_outcomes", [DAY]).num_rows == 0
+    lake.replace("mission_outcomes", [DAY], table("mission_outcomes", [outcome("m1")]))
+    assert reader.day_of_mission("m1") == DAY
+    lake.replace("mission_outcomes", [DAY], table("mission_outcomes", [outcome("m2")]))
+    assert reader.day_of_mission("m1") is None
+    assert reader.day_of_mission("m2") == DAY
+
+
+def test_sixteen_writers_race_and_no_reader_ever_finds_half_a_file(lake, tmp_path, bucket, request):
+    place = f"{bucket}/{request.node.name}"
+    versions = [
+        table("problems", [problem(f"w{writer}-{n}") for n in range(200)]) for writer in range(16)
+    ]
+    lake.replace("problems", [DAY], versions[0])
+    done, torn = threading.Event(), []
+
+    def read() -> None:
+        own = Lake(tmp_path, S3Files(place))
+        while not done.is_set():
+            writers = {
+                i.split("-")[0] for i in own.read("problems", [DAY])["problem_id"].to_pylist()
+            }
+            if len(writers) != 1:
+                torn.append(writers)
+
+    def write(version: pa.Table, host: int) -> None:
+        # Each with locks of its own, as on sixteen hosts.
+        Lake(tmp_path / str(host), S3Files(place)).replace("problems", [DAY], version)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    writers = [threading.Thread(target=write, args=(v, n)) for n, v in enumerate(versions)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    done.set()
+    reader.join()
+    assert torn == []
+    rows = lake.read("problems", [DAY])["problem_id"].to_pylist()
+    assert (len(rows), len({row.split("-")[0] for row in rows})) == (200, 1)
+
+
+def test_a_writer_that_is_killed_leaves_the_old_file(lake, tmp_path, bucket, request):
+    lake.replace("problems", [DAY], table("problems", [problem("old")]))
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from grace_assets.lake.files import S3Files\n"
+        f"files = S3Files({bucket + '/' + request.node.name!r})\n"
+        "def write(file):\n"
+        "    file.write(b'half a file')\n"
+        "    os.kill(os.getpid(), 9)\n"
+        f"files.replace('tables/problems/date={DAY}/part-0.parquet', write)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert lake.read("problems", [DAY], ["problem_id"])["problem_id"].to_pylist() == ["old"]
+
+
+def test_samples_are_merged_in_the_bucket_as_in_a_folder(bucket, tmp_path, request):
+    remote = SampleStore(tmp_path, S3Files(f"{bucket}/{request.node.name}"))
+    local = SampleStore(tmp_path)
+    rows = samples().slice(0, 5_000)
+    for store in (remote, local):
+        store.add(rows.slice(0, 3_000), lambda touched: None)
+        store.add(rows.slice(2_000), lambda touched: None)
+    first, last = (rows["timestamp"][n].as_py() for n in (0, rows.num_rows - 1))
+    assert remote.read(first, last).equals(local.read(first, last))
+
+
+def test_the_whole_loop_makes_the_same_tables_in_a_bucket_as_in_a_folder(bucket, tmp_path):
+    loops = [Loop(tmp_path / "local"), Loop(tmp_path / "state", files_url=f"{bucket}/loop")]
+    for loop in loops:
+        loop.root.mkdir()
+        loop.take(*missions())
+        loop.store.samples().add(samples(), lambda touched: None)
+        loop.run(*DAYS[:3], **{DELIVER_TAG: "never"})
+    assert not (tmp_path / "state" / "tables").exists()
+    for name in TABLES:
+        there, here = (
+            [{k: v for k, v in row.items() if k not in ARRIVAL} for row in loop.table(name)]
+            for loop in loops
+        )
+        assert there == here, name
+    missing = [name for name in TABLES if not loops[1].store.lake().days(name)]
+    assert missing == []
+
+
+def test_other_engines_read_the_bucket_as_it_is(bucket, tmp_path):
+    files = S3Files(f"{bucket}/engines")
+    Lake(tmp_path, files).replace(
+        "mission_outcomes", [DAY], table("mission_outcomes", [outcome("m1"), outcome("m2")])
+    )
+    db = duckdb.connect()
+    import s3fs
+
+    db.register_filesystem(s3fs.S3FileSystem())
+    place = f"{bucket}/engines/tables/mission_outcomes/*/*.parquet"
+    found = db.execute(
+        "select date::varchar, avg(time_to_restore_seconds), count(*) "
+        f"from read_parquet('{place}', hive_partitioning = true) group by 1"
+    )
+    assert found.fetchall() == [(DAY, 720.0, 2)]
+
+
+def test_the_commands_work_on_a_bucket(bucket, tmp_path):
+    from datetime import UTC, datetime, timedelta
+
+    from tests.conftest import encode, event
+
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    mission = event(started_at=f"{yesterday}T10:00:00Z", completed_at=f"{yesterday}T10:10:00Z")
+    (tmp_path / "missions.jsonl").write_bytes(encode(mission))
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("GRACE_", "DAGSTER_"))},
+        "GRACE_DATA_DIR": f"{bucket}/cli",
+        "GRACE_STATE_DIR": str(tmp_path / "state"),
+    }
+
+    def grace(*arguments: str) -> str:
+        command = [GRACE, *arguments]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "canary" not in done.stdout + done.stderr
+        return done.stdout
+
+    grace("ingest", "missions.jsonl")
+    grace("backfill", "--from", yesterday, "--to", yesterday)
+    assert "payments" in grace("brief")
+    assert grace("ask", "how many missions did you run yesterday").startswith("1 mission.")
+    written = b"".join(p.read_bytes() for p in (tmp_path / "state").rglob("*") if p.is_file())
+    assert b"canary-secret" not in written
+
+
+@pytest.mark.parametrize("where", ["s3://", "s3://key:canary@bucket", "gs://bucket", "s3://B/x"])
+def test_another_address_is_refused_without_being_quoted(where):
+    with pytest.raises(SettingsError, match="GRACE_DATA_DIR") as refused:
+        Settings.from_env({"GRACE_DATA_DIR": where})
+    assert "canary" not in str(refused.value)
