@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.mutations import MUTATIONS, Mutation
+from benchmarks.mutations import MUTATIONS, QUIETLY, Mutation
 
 ROOT = Path(__file__).parents[1]
 COPIED = ("grace_assets", "tests", "benchmarks")
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
             result = "caught" if fails and sound[mutation.check] else "NOT caught"
             caught += result == "caught"
             why = "" if sound[mutation.check] else ", it fails without the bug"
-            named = " ".join(mutation.check[1:])
+            named = " ".join(word for word in mutation.check[1:] if word not in QUIETLY)
             print(f"{result}: {mutation.name} ({named}{why}, {seconds:.0f} s)", flush=True)
     print(f"{caught} of {len(chosen)} caught")
     return int(caught < len(chosen))

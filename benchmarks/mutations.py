@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+QUIETLY = ("-x", "-p", "no:cacheprovider")
 Change = tuple[str, str]
 
 
@@ -20,7 +21,7 @@ class Mutation:
 
 def _tests(path: str, words: str = "") -> tuple[str, ...]:
     chosen = ("-k", words) if words else ()
-    return ("pytest", "-x", "-p", "no:cacheprovider", f"tests/{path}", *chosen)
+    return ("pytest", *QUIETLY, f"tests/{path}", *chosen)
 
 
 def _suite(name: str, *works: str) -> tuple[str, ...]:
@@ -225,7 +226,7 @@ MUTATIONS = (
         "the text of a Slack message is not escaped",
         "render/slack.py",
         (('return escape(" ".join(parts))', 'return " ".join(parts)'),),
-        _tests("render/test_render.py", "escape_every_leaf"),
+        _tests("render/test_render.py", "slack_escapes"),
     ),
     Mutation(
         "keys that stand twice are taken",

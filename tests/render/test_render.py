@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -194,6 +195,11 @@ def assert_slack_accepts(payload: dict) -> None:
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
 def test_slack_messages_keep_every_limit_and_escape_every_leaf(day):
     assert_slack_accepts(slack.payload(day()))
+
+
+def test_slack_escapes_the_text_that_notifications_show():
+    message = slack.payload(replace(eventful_day(), headline="<!channel> & co"))
+    assert "&lt;!channel&gt; &amp; co" in message["text"]
 
 
 @settings(max_examples=40, deadline=None)
