@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +21,12 @@ from grace_assets.core.brief_trend import TREND_DAYS
 
 _DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(
-    r"(?P<sign>(?<!\w)[-−])?"
-    r"(?P<digits>\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.(?P<decimals>\d+))?"
+    r"(?P<digits>\d(?:\d{0,2}(?:,\d{3})+(?!,?\d)|\d*))(?:\.(?P<decimals>\d+))?"
     r"(?:[eE](?P<exponent>[-+]?\d+))?"
     r"(?P<percent>\s?%)?"
 )
+_SIGN = re.compile(r"(?<!\w)[-−]$")
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,31 @@ def unsupported_numbers(
     either sign, with `%` also a ratio, and "2 min 5 s" fits seconds. Passages count as quoted
     only as a whole, not inside a longer word or number.
     """
-    values = [v for v in supported if v is not None and math.isfinite(v)]
-    rest = _without(text, quoted)
-    missing: list[str] = []
+    values = sorted(v for v in supported if v is not None and math.isfinite(v))
+    sizes = sorted(map(abs, values))
 
     def check_duration(match: re.Match[str]) -> str:
-        return " " if _duration_fits(match, values) else match.group()
+        return " " if _duration_fits(match, sizes) else match.group()
 
-    rest = _DURATION.sub(check_duration, rest)
+    rest = _DURATION.sub(check_duration, _without(text, quoted))
+    missing = []
     for match in _NUMBER.finditer(rest):
-        if not _fits(match, values):
-            missing.append(match.group().strip())
+        start = match.start()
+        # Not part of the pattern: an optional sign in front would be tried at every character.
+        sign = rest[start - 1 : start] if _SIGN.search(rest, max(0, start - 2), start) else ""
+        if not _fits(match, -1 if sign else 1, values if sign else sizes):
+            missing.append(sign + match.group().strip())
     return missing
 
 
 def _without(text: str, quoted: Iterable[str]) -> str:
-    """The text with each quoted passage blanked, the longest first; case does not matter."""
+    """The text with each quoted passage blanked, the longest first; case does not matter.
+
+    Passages without a digit are left: they hide no number.
+    """
     rest = " ".join(text.split()).lower()
-    for passage in sorted({" ".join(q.split()).lower() for q in quoted if q}, key=len)[::-1]:
+    passages = {" ".join(q.split()).lower() for q in quoted if q and _DIGIT.search(q)}
+    for passage in sorted(passages, key=len, reverse=True):
         start = rest.find(passage)
         while start >= 0:
             end = start + len(passage)
@@ -76,31 +85,30 @@ def _without(text: str, quoted: Iterable[str]) -> str:
     return rest
 
 
-def _duration_fits(match: re.Match[str], values: Sequence[float]) -> bool:
+def _duration_fits(match: re.Match[str], sizes: Sequence[float]) -> bool:
     amount, unit, small_amount, small_unit = match.groups()
     seconds = int(amount.replace(",", "")) * wording.SECONDS[unit]
     if small_unit:
         seconds += int(small_amount) * wording.SECONDS[small_unit]
-    tolerance = wording.DURATION_STEP[unit] / 2 * (1 + 1e-9)
-    return any(abs(abs(value) - seconds) <= tolerance for value in values)
+    return _holds(sizes, seconds, wording.DURATION_STEP[unit] / 2 * (1 + 1e-9))
 
 
-def _fits(match: re.Match[str], values: Sequence[float]) -> bool:
-    decimals = match["decimals"] or ""
-    exponent = int(match["exponent"] or 0)
-    printed = float(f"{match['digits'].replace(',', '')}.{decimals or 0}e{exponent}")
-    rounding = 0.5 * 10.0 ** (exponent - len(decimals)) * (1 + 1e-9)
-    if match["sign"]:
-        sizes, printed = values, -printed
-    else:
-        sizes = [abs(value) for value in values]
+def _fits(match: re.Match[str], sign: int, values: Sequence[float]) -> bool:
+    """Whether one of the ascending `values` is what was printed, to the decimals printed."""
+    digits, decimals, exponent, percent = match.groups()
+    power = int(exponent or 0)
+    printed = sign * float(f"{digits.replace(',', '')}.{decimals or 0}e{power}")
     # A last bit may be lost where the value itself is large.
-    tolerance = rounding + abs(printed) * 1e-12
-    return any(
-        abs(size - printed) <= tolerance
-        or (match["percent"] and abs(size * 100 - printed) <= tolerance)
-        for size in sizes
+    tolerance = 0.5 * 10.0 ** (power - len(decimals or "")) * (1 + 1e-9) + abs(printed) * 1e-12
+    return _holds(values, printed, tolerance) or bool(
+        percent and _holds(values, printed / 100, tolerance / 100)
     )
+
+
+def _holds(ascending: Sequence[float], wanted: float, tolerance: float) -> bool:
+    """Whether a value lies within `tolerance` of the one wanted."""
+    at = bisect_left(ascending, wanted - tolerance)
+    return at < len(ascending) and ascending[at] <= wanted + tolerance
 
 
 def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> Support:

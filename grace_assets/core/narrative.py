@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ LEVEL_DIFFERS = 0.05
 """The window before may hold more than the problem; by so much, its median is not told."""
 
 Row = dict[str, Any]
+_ROWS_AT_ONCE = 4096
+"""Python objects for all rows of a month at once would be a multiple of the month's Arrow."""
 
 _TELEMETRY_COLUMNS = (
     "mission_id",
@@ -84,25 +87,24 @@ def narrate(missions: pa.Table, summary: pa.Table, telemetry: pa.Table) -> list[
 
 
 def rows_of(table: pa.Table) -> Iterator[Row]:
-    """The rows of a table as dicts, made a column at a time."""
-    columns = [column.to_pylist() for column in table.columns]
-    for values in zip(*columns, strict=True):
-        yield dict(zip(table.column_names, values, strict=True))
+    """The rows of a table as dicts, made a column at a time, some thousand rows at once."""
+    names = table.column_names
+    for start in range(0, table.num_rows, _ROWS_AT_ONCE):
+        part = table.slice(start, _ROWS_AT_ONCE)
+        columns = [column.to_pylist() for column in part.columns]
+        for values in zip(*columns, strict=True):
+            yield dict(zip(names, values, strict=True))
 
 
-def rows_by_mission(mission_ids: pa.ChunkedArray, telemetry: pa.Table) -> list[list[Row]]:
+def rows_by_mission(mission_ids: pa.ChunkedArray, telemetry: pa.Table) -> Iterator[list[Row]]:
     """Each mission's telemetry rows, in the order of `mission_ids`; one sort, no filtering."""
-    groups: list[list[Row]] = [[] for _ in range(len(mission_ids))]
-    if not telemetry.num_rows:
-        return groups
-    positions = pc.index_in(telemetry["mission_id"], value_set=mission_ids.combine_chunks())
+    ids = mission_ids.combine_chunks()
+    positions = pc.index_in(telemetry["mission_id"], value_set=ids)
     keys = pc.fill_null(positions, -1).to_numpy()
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable")[np.count_nonzero(keys < 0) :]
     rows = rows_of(telemetry.select(_TELEMETRY_COLUMNS).take(pa.array(order)))
-    for key, row in zip(keys[order].tolist(), rows, strict=True):
-        if key >= 0:
-            groups[key].append(row)
-    return groups
+    for count in np.bincount(keys[order], minlength=len(ids)).tolist():
+        yield list(islice(rows, count))
 
 
 def told_metrics(rows: Sequence[Row], trigger_metric: str | None) -> Told:
