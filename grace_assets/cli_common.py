@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grace_assets.core.wording import clean
+from grace_assets.lake.database import StateError
 from grace_assets.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Commands(click.Group):
             raise click.ClickException(str(error)) from error
         except sqlite3.Error as error:
             raise click.ClickException(f"{settings_or_exit().data_dir}: {error}") from error
+        except StateError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def settings_or_exit() -> Settings:

@@ -26,14 +26,21 @@ if TYPE_CHECKING:
     from grace_assets.lake.samples import SampleStore
     from grace_assets.lake.source_log import SourceLog
     from grace_assets.lake.tables import Lake
+    from grace_assets.notify.followup_outbox import FollowUpOutbox
     from grace_assets.notify.ledger import Ledger
     from grace_assets.world.store import WorldModel
+
+
+def state_url() -> str | None:
+    """The database that hosts share. It may hold a password, so it is no resource's field."""
+    return environ.get("GRACE_STATE_URL") or None
 
 
 class StoreResource(dg.ConfigurableResource):
     """The data directory: landing, samples, tables, world model, delivery ledger.
 
-    With `files_url` (`s3://bucket/prefix`) tables and samples lie there, and the rest here.
+    With `files_url` (`s3://bucket/prefix`) tables and samples lie there, with `GRACE_STATE_URL`
+    what was received and sent in that database, and the rest here.
     """
 
     data_dir: str
@@ -90,7 +97,7 @@ class StoreResource(dg.ConfigurableResource):
     def landing(self) -> Iterator["Landing"]:
         from grace_assets.lake.landing import Landing
 
-        landing = Landing(self.root, self.zone)
+        landing = Landing(self.root, self.zone, state_url())
         try:
             yield landing
         finally:
@@ -110,7 +117,7 @@ class StoreResource(dg.ConfigurableResource):
     def source_log(self) -> "SourceLog":
         from grace_assets.lake.source_log import SourceLog
 
-        return SourceLog(self.root)
+        return SourceLog(self.root, state_url())
 
     def catalogue(self) -> "Catalogue":
         from grace_assets.core.catalogue import SHIPPED, parse_catalogue
@@ -139,8 +146,13 @@ class StoreResource(dg.ConfigurableResource):
     def ledger(self) -> "Ledger":
         from grace_assets.notify.ledger import Ledger
 
-        # The URL may hold a password, so it is no configuration of the resource.
-        return Ledger(environ.get("GRACE_LEDGER_URL") or self.root / "state" / "delivery.sqlite")
+        url = environ.get("GRACE_LEDGER_URL") or state_url()
+        return Ledger(url or self.root / "state" / "delivery.sqlite")
+
+    def outbox(self) -> "FollowUpOutbox":
+        from grace_assets.notify.followup_outbox import FollowUpOutbox
+
+        return FollowUpOutbox(self.root, state_url())
 
 
 class DeliveryResource(dg.ConfigurableResource):

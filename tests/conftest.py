@@ -1,12 +1,15 @@
 """Builders that several test files share."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from grace_assets.lake.landing import Landing
+from tests import postgres
+from tests.servers import unavailable
 
 
 def event(mission_id: str = "m-1", **fields) -> dict:
@@ -23,6 +26,16 @@ def event(mission_id: str = "m-1", **fields) -> dict:
 
 def encode(*events: dict) -> bytes:
     return b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in events)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a real PostgreSQL; who uses it takes away what it made."""
+    folder = postgres.programs()
+    if folder is None:
+        unavailable("postgresql")
+    with postgres.server(folder) as url:
+        yield url
 
 
 @pytest.fixture

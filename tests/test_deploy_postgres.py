@@ -8,11 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-import pytest
 
-from tests import postgres
 from tests.conftest import encode, event
-from tests.servers import unavailable
 
 SHIPPED = Path(__file__).parents[1] / "deploy" / "postgres" / "dagster.yaml"
 DAGSTER = str(Path(sys.executable).with_name("dagster"))
@@ -20,20 +17,11 @@ GRACE = str(Path(sys.executable).with_name("grace"))
 DAYS = ("2026-03-01", "2026-03-02")
 
 
-@pytest.fixture(scope="module")
-def database():
-    programs = postgres.programs()
-    if programs is None:
-        unavailable("postgresql")
-    with postgres.server(programs) as url:
-        yield url
-
-
-def test_runs_events_and_deliveries_of_two_processes_lie_in_one_database(database, tmp_path):
+def test_runs_events_and_deliveries_of_two_processes_lie_in_one_database(postgresql, tmp_path):
     home = tmp_path / "dagster"
     home.mkdir()
     shutil.copy(SHIPPED, home)
-    where = urlsplit(database)
+    where = urlsplit(postgresql)
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("GRACE_", "DAGSTER_"))},
         "DAGSTER_HOME": str(home),
@@ -43,7 +31,7 @@ def test_runs_events_and_deliveries_of_two_processes_lie_in_one_database(databas
         "DAGSTER_PG_PASSWORD": "canary-password",
         "DAGSTER_PG_DB": where.path.strip("/"),
         "GRACE_DATA_DIR": str(tmp_path / "data"),
-        "GRACE_LEDGER_URL": database,
+        "GRACE_STATE_URL": postgresql,
     }
     lines = [
         event(f"m-{day}", started_at=f"{day}T10:00:00Z", completed_at=f"{day}T10:10:00Z")
@@ -66,7 +54,7 @@ def test_runs_events_and_deliveries_of_two_processes_lie_in_one_database(databas
     said = [process.communicate(timeout=300)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
 
-    with psycopg.connect(database.replace("+psycopg", "")) as db:
+    with psycopg.connect(postgresql.replace("+psycopg", "")) as db:
         runs = db.execute("select status, count(*) from runs group by 1").fetchall()
         made = db.execute(
             "select count(distinct asset_key) from event_logs where partition = %s "
@@ -77,7 +65,9 @@ def test_runs_events_and_deliveries_of_two_processes_lie_in_one_database(databas
     assert runs == [("SUCCESS", 2)]
     assert made and made[0] >= 15
     assert sent and sent[0] >= 2
-    assert not list(home.rglob("*.db")) and not list(tmp_path.rglob("delivery.sqlite"))
+    assert not list(home.rglob("*.db"))
+    left = {file.name for file in tmp_path.rglob("*.sqlite")}
+    assert left == {"world.sqlite"}, "what is made of tables, and may be made again"
     tables = tmp_path / "data" / "tables" / "status_briefs"
     assert sorted(path.name for path in tables.iterdir()) == [f"date={day}" for day in DAYS]
     for path in (*home.rglob("*"), *(tmp_path / "data").rglob("*")):

@@ -32,6 +32,7 @@ from grace_assets.api.rate import WriteLimit
 from grace_assets.api.reads import Reads, reads_router
 from grace_assets.api.search import search_router
 from grace_assets.ask.notes import Notes
+from grace_assets.lake.database import StateError
 from grace_assets.lake.tables import Lake
 from grace_assets.render.definitions import field_definitions, figures_page
 from grace_assets.render.message import FIGURES_PATH
@@ -95,6 +96,7 @@ def build_app(
             RequestValidationError: _invalid,
             OSError: _unavailable,
             sqlite3.Error: _unavailable,
+            StateError: _unavailable,
             Exception: _broken,
         },
     )

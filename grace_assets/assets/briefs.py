@@ -46,13 +46,12 @@ def fold_as_of(
 def follow_up_history(store: StoreResource) -> tuple["pa.Table", "pa.Table", dict]:
     """All problems, all missions that carried out a follow-up, and what was announced."""
     from grace_assets.core.followups import completed_follow_ups
-    from grace_assets.notify.followup_outbox import FollowUpOutbox
 
     lake = store.lake()
     columns = ["mission_id", "follow_up_id", "completed_at", "verdict"]
     outcomes = lake.read("mission_outcomes", lake.days("mission_outcomes"), columns)
     problems = lake.read("problems", lake.days("problems"))
-    return problems, completed_follow_ups(outcomes), FollowUpOutbox(store.root).issued()
+    return problems, completed_follow_ups(outcomes), store.outbox().issued()
 
 
 @daily_asset(
@@ -69,9 +68,7 @@ def follow_up_missions(
 ) -> dg.MaterializeResult:
     import pyarrow.compute as pc
 
-    from grace_assets.notify.followup_outbox import FollowUpOutbox
-
-    lake, outbox = store.lake(), FollowUpOutbox(store.root)
+    lake, outbox = store.lake(), store.outbox()
     with lake.exclusive("follow_up_missions"):
         rows = fold_as_of(*follow_up_history(store))
         stored = lake.days("follow_up_missions")

@@ -1,6 +1,6 @@
 """The landing: where events are durable, known once, and remembered for good.
 
-One SQLite file (`state/landing.sqlite`, WAL, `synchronous=FULL`): every event ever accepted with
+One database (`state/landing.sqlite`, or a PostgreSQL): every event ever accepted with
 its raw bytes (the audit trail), the current one of each mission, what was rejected and why, how
 far each file was read, and a journal of the days that changed. A method that returns has its
 data on disk. Tables are derived from here and can always be made anew.
@@ -8,7 +8,6 @@ data on disk. Tables are derived from here and can always be made anew.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,8 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
-from grace_assets.lake.durable import make_folder
-from grace_assets.lake.sqlite import transaction, use_wal
+from grace_assets.lake.database import open_database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -41,7 +39,7 @@ CREATE INDEX IF NOT EXISTS rejected_by_day ON rejected (day);
 CREATE TABLE IF NOT EXISTS change (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, cause TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS file (
-  path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, offset INTEGER NOT NULL,
+  path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, "offset" INTEGER NOT NULL,
   line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
 CREATE INDEX IF NOT EXISTS file_archived ON file (archived);
 CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
@@ -132,20 +130,14 @@ def moment(value: int) -> datetime:
 
 
 class Landing:
-    """The landing of one data directory. Safe for several processes on one machine."""
+    """The landing of one data directory, safe for several processes on one machine.
 
-    def __init__(self, root: Path, zone: ZoneInfo) -> None:
-        folder = root / "state"
-        make_folder(folder)
+    With `url` it lies in a PostgreSQL, safe for several hosts.
+    """
+
+    def __init__(self, root: Path, zone: ZoneInfo, url: str | None = None) -> None:
         self._zone = zone
-        self._db = sqlite3.connect(
-            folder / "landing.sqlite", timeout=60, isolation_level=None, check_same_thread=False
-        )
-        use_wal(self._db)
-        self._db.execute("PRAGMA synchronous=FULL")
-        with transaction(self._db):
-            for statement in _SCHEMA.split(";\n"):
-                self._db.execute(statement)
+        self._db = open_database(root, "landing", _SCHEMA, url)
         self._follow_timezone()
 
     def close(self) -> None:
@@ -199,7 +191,7 @@ class Landing:
                         content_hash(event),
                     )
                 )
-        with transaction(self._db):
+        with self._db.transaction():
             self._store_events(origin, arrivals, received_at, counts)
             if keep_rejected:
                 self._store_rejected(counts.rejected)
@@ -242,7 +234,11 @@ class Landing:
             )
         self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?)", trail)
         self._db.executemany(
-            "INSERT OR REPLACE INTO mission VALUES (?,?,?,?,?,?,?,?)", missions.values()
+            "INSERT INTO mission VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (mission_id) DO UPDATE SET "
+            "day = excluded.day, domain_id = excluded.domain_id, started_at = excluded.started_at, "
+            "completed_at = excluded.completed_at, revision = excluded.revision, "
+            "content_hash = excluded.content_hash, seq = excluded.seq",
+            missions.values(),
         )
         self._note_changes(days, "event")
 
@@ -272,7 +268,7 @@ class Landing:
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep lines that something other than the event parser refused."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._store_rejected(rejected)
 
     # -- what the tables are made of -----------------------------------------------------------
@@ -347,7 +343,7 @@ class Landing:
         return row is not None
 
     def mark_replayed(self, seqs: Sequence[int], at: datetime) -> None:
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.executemany(
                 "UPDATE rejected SET replayed_at = ? WHERE seq = ?",
                 [(micros(at), seq) for seq in seqs],
@@ -362,7 +358,7 @@ class Landing:
 
     def note_days(self, days: Iterable[str], cause: str) -> None:
         """Note days whose tables are to be made anew."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._note_changes(set(days), cause)
 
     def note_samples(
@@ -379,7 +375,7 @@ class Landing:
         margin = int(reach_seconds * 1_000_000)
         back = int(reference_seconds * 1_000_000)
         days: set[str] = set()
-        with transaction(self._db):
+        with self._db.transaction():
             for domain_id, first, last in spans:
                 found = self._db.execute(
                     "SELECT DISTINCT day FROM mission "
@@ -403,7 +399,7 @@ class Landing:
 
     def set_due(self, what: Due, days: Sequence[str], due: dict[str, datetime]) -> None:
         """Remember when the verdicts of `days` can next change; a day without one waits no more."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.executemany(f"DELETE FROM {what} WHERE day = ?", [(day,) for day in days])
             self._db.executemany(
                 f"INSERT INTO {what} VALUES (?, ?)", [(day, micros(at)) for day, at in due.items()]
@@ -420,19 +416,21 @@ class Landing:
 
     def position(self, path: str) -> FilePosition | None:
         row = self._db.execute(
-            "SELECT path, device, inode, offset, line, prefix FROM file WHERE path = ?", (path,)
+            'SELECT path, device, inode, "offset", line, prefix FROM file WHERE path = ?', (path,)
         ).fetchone()
         return FilePosition(*row) if row else None
 
     def _store_position(self, p: FilePosition) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO file VALUES (?,?,?,?,?,?,NULL)",
+            "INSERT INTO file VALUES (?,?,?,?,?,?,NULL) ON CONFLICT (path) DO UPDATE SET "
+            'device = excluded.device, inode = excluded.inode, "offset" = excluded."offset", '
+            "line = excluded.line, prefix = excluded.prefix, archived = NULL",
             (p.path, p.device, p.inode, p.offset, p.line, p.prefix),
         )
 
     def archive(self, path: str, archived_as: str) -> None:
         """Follow a file that was moved out of the inbox."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.execute("DELETE FROM file WHERE path = ?", (archived_as,))
             self._db.execute(
                 "UPDATE file SET path = ?, archived = "
@@ -454,7 +452,7 @@ class Landing:
         row = self._db.execute("SELECT value FROM setting WHERE name = 'timezone'").fetchone()
         if row and row[0] == self._zone.key:
             return
-        with transaction(self._db):
+        with self._db.transaction():
             moved = [
                 (day_of(moment(completed_at), self._zone), mission_id, day)
                 for mission_id, day, completed_at in self._db.execute(
@@ -467,5 +465,7 @@ class Landing:
             )
             self._note_changes({m[0] for m in moved} | {m[2] for m in moved}, "timezone")
             self._db.execute(
-                "INSERT OR REPLACE INTO setting VALUES ('timezone', ?)", (self._zone.key,)
+                "INSERT INTO setting VALUES ('timezone', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._zone.key,),
             )

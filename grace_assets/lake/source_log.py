@@ -1,4 +1,4 @@
-"""What was fetched from pulled sources, and what failed: `state/sources.sqlite`.
+"""What was fetched from pulled sources, and what failed: `state/sources.sqlite`, or a PostgreSQL.
 
 A second run reads what the first fetched, so it has to be known which stretches are complete.
 They are kept per UTC day, the unit in which samples are stored and asked for.
@@ -6,16 +6,15 @@ They are kept per UTC day, the unit in which samples are stored and asked for.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from grace_assets.lake.durable import make_folder
+from grace_assets.lake.database import open_database
 from grace_assets.lake.landing import micros
-from grace_assets.lake.sqlite import use_wal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fetched (
@@ -39,30 +38,14 @@ class Failure:
 
 
 class SourceLog:
-    def __init__(self, root: Path) -> None:
-        folder = root / "state"
-        make_folder(folder)
-        self._path = folder / "sources.sqlite"
-        with self._open() as db:
-            for statement in _SCHEMA.split(";\n"):
-                db.execute(statement)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self._path, timeout=60, isolation_level=None)
-        try:
-            use_wal(db)
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
+    def __init__(self, root: Path, url: str | None = None) -> None:
+        self._open = partial(open_database, root, "sources", _SCHEMA, url)
 
     def fetched(
         self, source: str, metric: str, query: str, days: Sequence[str]
     ) -> dict[tuple[str, str], int]:
         """Until when (µs) each (domain, day) of a query has been fetched."""
-        with self._open() as db:
+        with closing(self._open()) as db, db.transaction():
             rows = db.execute(
                 "SELECT domain_id, day, until FROM fetched "
                 "WHERE source = ? AND metric = ? AND query = ? AND day BETWEEN ? AND ?",
@@ -84,18 +67,26 @@ class SourceLog:
             for domain in domains
             for day, until in ends.items()
         ]
-        with self._open() as db:
-            db.executemany("INSERT OR REPLACE INTO fetched VALUES (?,?,?,?,?,?)", rows)
+        with closing(self._open()) as db, db.transaction():
+            db.executemany(
+                "INSERT INTO fetched VALUES (?,?,?,?,?,?) ON CONFLICT "
+                "(source, metric, query, domain_id, day) DO UPDATE SET until = excluded.until",
+                rows,
+            )
 
     def replace_failures(self, days: Sequence[str], failures: Iterable[Failure]) -> None:
         """What is missing for the partitions `days` now; what was missing before is forgotten."""
         rows = [(f.day, f.source, f.metric, f.reason) for f in failures]
-        with self._open() as db:
+        with closing(self._open()) as db, db.transaction():
             db.executemany("DELETE FROM failed WHERE day = ?", [(day,) for day in days])
-            db.executemany("INSERT OR REPLACE INTO failed VALUES (?,?,?,?)", rows)
+            db.executemany(
+                "INSERT INTO failed VALUES (?,?,?,?) "
+                "ON CONFLICT (day, source, metric) DO UPDATE SET reason = excluded.reason",
+                rows,
+            )
 
     def failures(self, days: Sequence[str]) -> list[Failure]:
-        with self._open() as db:
+        with closing(self._open()) as db, db.transaction():
             rows = db.execute(
                 "SELECT day, source, metric, reason FROM failed WHERE day BETWEEN ? AND ? "
                 "ORDER BY day, source, metric",

@@ -1,7 +1,7 @@
 """Announces follow-up missions to the outside: a line each in a file, and a webhook if wanted.
 
-A follow-up must be asked for once, however often a run is repeated or killed. A ledger (SQLite,
-flushed at every commit) decides what was announced; the file is brought up to it afterwards, and
+A follow-up must be asked for once, however often a run is repeated or killed. A ledger (flushed at
+every commit) decides what was announced; the file is brought up to it afterwards, and
 the next call completes what a crash left undone. The webhook is at least once: after a crash
 between request and record it is called again with the same `Idempotency-Key`.
 """
@@ -11,22 +11,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
 
+from grace_assets.lake.database import Database, open_database
 from grace_assets.lake.durable import make_folder, sync_folder
-from grace_assets.lake.sqlite import transaction, use_wal
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged
 
-BUSY_SECONDS = 60.0
-"""How long to wait for another process that is writing."""
 CLAIM = timedelta(minutes=5)
 """How long a process keeps a request to itself; longer than any request takes."""
 POST_SECONDS = 10.0
@@ -77,18 +75,14 @@ class PostReport:
 class FollowUpOutbox:
     """The outbox under `data_dir`; safe to use from several threads and processes at once.
 
-    Lines go to `outbox/missions.jsonl`; the ledger is `state/follow_ups.sqlite`. A consumer may
-    take lines away: what was written once is not written again.
+    Lines go to `outbox/missions.jsonl`; the ledger is `state/follow_ups.sqlite`, or a PostgreSQL.
+    A consumer may take lines away: what was written once is not written again.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, url: str | None = None) -> None:
         self._file = data_dir / "outbox" / "missions.jsonl"
-        self._ledger = data_dir / "state" / "follow_ups.sqlite"
-        for path in (self._file, self._ledger):
-            make_folder(path.parent)
-        with closing(self._connect()) as db:
-            use_wal(db)
-            db.execute(_SCHEMA)
+        self._connect = partial(open_database, data_dir, "follow_ups", _SCHEMA, url)
+        make_folder(self._file.parent)
 
     def announce(self, follow_ups: Iterable[Mapping[str, object]]) -> int:
         """Announce rows of `follow_up_missions` not announced before; returns how many were new.
@@ -99,10 +93,10 @@ class FollowUpOutbox:
         """
         requests = [_request(row) for row in follow_ups if row["status"] != "closed"]
         with closing(self._connect()) as db:
-            with transaction(db):
+            with db.transaction():
                 new = sum(_record(db, request) for request in requests)
             # The write lock is held over the file, so one process at a time appends to it.
-            with transaction(db):
+            with db.transaction():
                 self._write_missing(db)
         return new
 
@@ -155,14 +149,9 @@ class FollowUpOutbox:
                         break
         return results
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._ledger, timeout=BUSY_SECONDS, isolation_level=None)
-        db.execute("PRAGMA synchronous = FULL")
-        return db
-
-    def _write_missing(self, db: sqlite3.Connection) -> None:
+    def _write_missing(self, db: Database) -> None:
         missing = dict(
-            db.execute("SELECT follow_up_id, line FROM follow_ups WHERE NOT written ORDER BY id")
+            db.execute("SELECT follow_up_id, line FROM follow_ups WHERE written = 0 ORDER BY id")
         )
         if not missing:
             return
@@ -183,7 +172,7 @@ def _request(follow_up: Mapping[str, object]) -> dict[str, str]:
     return {name: str(follow_up[name]) for name in names} | {"mission_type": str(follow_up["type"])}
 
 
-def _record(db: sqlite3.Connection, request: Mapping[str, str]) -> bool:
+def _record(db: Database, request: Mapping[str, str]) -> bool:
     """Enter a request in the ledger; False if it was there."""
     line = json.dumps(request, ensure_ascii=False, sort_keys=True)
     values = (request["follow_up_id"], request["domain_id"], request["opened_on"], line)
@@ -218,7 +207,7 @@ def _id_of(line: bytes) -> str | None:
     return request.get("follow_up_id") if isinstance(request, dict) else None
 
 
-def _claim(db: sqlite3.Connection, id_: str, now: datetime) -> bool:
+def _claim(db: Database, id_: str, now: datetime) -> bool:
     """Reserve a pending follow-up, so that no other process posts it meanwhile."""
     cursor = db.execute(
         "UPDATE follow_ups SET claimed_until = ?, attempts = attempts + 1, "
@@ -252,7 +241,7 @@ async def _post(
     return PostResult("pending", f"HTTP status {status}"), False
 
 
-def _settle(db: sqlite3.Connection, id_: str, result: PostResult, now: datetime) -> PostResult:
+def _settle(db: Database, id_: str, result: PostResult, now: datetime) -> PostResult:
     """Record what became of a request, and release it."""
     (first,) = db.execute(
         "SELECT first_attempt_at FROM follow_ups WHERE follow_up_id = ?", (id_,)

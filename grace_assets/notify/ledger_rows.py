@@ -11,13 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from grace_assets.lake.database import BUSY_SECONDS, StateError, sound_url
 from grace_assets.lake.durable import make_folder
 from grace_assets.lake.sqlite import use_wal
 
 BRIEF = "brief"
 """The kind of message that a status brief is."""
-BUSY_SECONDS = 60
-"""How long to wait for another process that is writing."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITER_LOCK = 7_423_911
 """Any number, as long as everybody uses the same one."""
@@ -127,7 +126,10 @@ def open_engine(where: Path | str) -> sa.Engine:
         make_folder(where.parent)
         url = sa.URL.create("sqlite", database=str(where))
     else:
-        url = _sound(where)
+        try:
+            url = sound_url("GRACE_LEDGER_URL", where)
+        except StateError as error:
+            raise LedgerError(str(error)) from None
     # No pool: a ledger is used for moments, and leaves no connection behind.
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     if engine.dialect.name == "sqlite":
@@ -145,23 +147,10 @@ def open_engine(where: Path | str) -> sa.Engine:
     return engine
 
 
-def _sound(text: str) -> sa.URL:
-    try:
-        url = sa.make_url(text)
-        url.get_dialect()
-    except (sa.exc.ArgumentError, ValueError):
-        url = None
-    # An unescaped "@" in a password puts the rest of it into the host's name, and drivers quote
-    # that in their errors.
-    if url is None or "@" in f"{url.host}{url.database}":
-        raise LedgerError("GRACE_LEDGER_URL: is not a database URL; in a password @ is written %40")
-    return url
-
-
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # Transactions are begun by us (below), not by the driver at the first write.
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL"):
+    for pragma in (f"busy_timeout={BUSY_SECONDS * 1000:.0f}", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         use_wal(connection)

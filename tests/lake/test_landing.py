@@ -1,12 +1,40 @@
 """Identity, corrections, the journal of days: CONTRACT section 1."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
 
 from grace_assets.lake.landing import Landing, Line, micros, moment
 from tests.conftest import encode, event
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def opened(request, tmp_path) -> Iterator[Callable[..., Landing]]:
+    """Opens the landing of this test, on a file or on a real server."""
+    server = request.param == "postgresql"
+    url = request.getfixturevalue("postgresql") if server else None
+    with ExitStack() as stack:
+        if server:
+            stack.callback(drop, url)
+        yield lambda zone="UTC": stack.enter_context(
+            closing(Landing(tmp_path, ZoneInfo(zone), url))
+        )
+
+
+def drop(url: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", "")) as db:
+        db.execute("DROP SCHEMA grace_landing CASCADE")
+
+
+@pytest.fixture
+def landing(opened) -> Landing:
+    return opened()
 
 
 def lines(*events: dict) -> list[Line]:
@@ -50,21 +78,18 @@ def test_bad_lines_are_kept_and_the_others_taken(landing):
     assert (bad.origin, bad.line, bad.field, bad.raw) == ("f", 2, None, b"{broken")
 
 
-def test_what_was_added_survives_reopening(tmp_path, landing):
+def test_what_was_added_survives_reopening(opened, landing):
     landing.add("f", lines(event()), NOW)
-    again = Landing(tmp_path, ZoneInfo("UTC"))
-    assert tally(again.add("f", lines(event()), NOW)) == (0, 1, 0, 0)
-    again.close()
+    assert tally(opened().add("f", lines(event()), NOW)) == (0, 1, 0, 0)
 
 
-def test_another_time_zone_moves_missions_to_their_days(tmp_path, landing):
+def test_another_time_zone_moves_missions_to_their_days(opened, landing):
     late = event(started_at="2026-03-01T23:00:00Z", completed_at="2026-03-01T23:30:00Z")
     landing.add("f", lines(late), NOW)
     reached, _ = landing.changed_days(0)
-    berlin = Landing(tmp_path, ZoneInfo("Europe/Berlin"))
+    berlin = opened("Europe/Berlin")
     assert [row.day for row in berlin.events(["2026-03-01", "2026-03-02"])] == ["2026-03-02"]
     assert set(berlin.changed_days(reached)[1]) == {"2026-03-01", "2026-03-02"}
-    berlin.close()
 
 
 def test_samples_touch_only_the_days_whose_windows_they_reach(landing):

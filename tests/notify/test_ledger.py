@@ -27,23 +27,12 @@ from grace_assets.notify.lifecycle import (
 )
 from grace_assets.notify.outcome import Outcome, retry_delay
 from grace_assets.resources import StoreResource
-from tests import postgres
 from tests.notify.briefs import NOW
-from tests.servers import unavailable
 
 MINUTE = timedelta(minutes=1)
 ENTRY = Entry("2026-03-01", "brief-2026-03-01", 1, "email", "ann@example.org", "hash-1")
 ELSEWHERE = "another-host/boot/pid:[1]/42/1000"
 """A holder of whom nothing can be known here."""
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    folder = postgres.programs()
-    if folder is None:
-        unavailable("postgresql")
-    with postgres.server(folder) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
