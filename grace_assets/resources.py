@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from grace_assets.lake.files import Files
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
+    from grace_assets.lake.locks import Locks
     from grace_assets.lake.samples import SampleStore
     from grace_assets.lake.source_log import SourceLog
     from grace_assets.lake.tables import Lake
@@ -73,6 +74,11 @@ class StoreResource(dg.ConfigurableResource):
 
         return open_files(self.root, self.files_url)
 
+    def _locks(self) -> "Locks":
+        from grace_assets.lake.locks import Locks
+
+        return Locks(self.root, state_url())
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 
@@ -91,7 +97,7 @@ class StoreResource(dg.ConfigurableResource):
     def lake(self) -> "Lake":
         from grace_assets.lake.tables import Lake
 
-        return Lake(self.root, self._files)
+        return Lake(self.root, self._files, self._locks())
 
     @contextmanager
     def landing(self) -> Iterator["Landing"]:
@@ -112,7 +118,7 @@ class StoreResource(dg.ConfigurableResource):
     def samples(self) -> "SampleStore":
         from grace_assets.lake.samples import SampleStore
 
-        return SampleStore(self.root, self._files)
+        return SampleStore(self.root, self._files, self._locks())
 
     def source_log(self) -> "SourceLog":
         from grace_assets.lake.source_log import SourceLog

@@ -10,18 +10,16 @@ from grace_assets.assets.daily import (
     chunks,
     daily_asset,
     days_around,
+    earlier,
     previews,
     report,
     verdict,
 )
-from grace_assets.assets.verdicts import LOOK_DAYS
+from grace_assets.core.look_back import BASE_RATE_DAYS, LOOK_DAYS
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
     from grace_assets.core.holds import Look
-
-BASE_RATE_DAYS = 28
-"""Days back from which a domain's usual number of missions is taken."""
 
 
 @daily_asset(
@@ -39,7 +37,7 @@ def domain_daily(
     from grace_assets.core.rollups import domain_daily as roll_up
 
     lake, off = store.lake(), []
-    with lake.exclusive("domain_daily"):
+    with lake.exclusive("domain_daily", context.partition_keys):
         for days in chunks(context.partition_keys):
             outcomes = lake.read("mission_outcomes", days)
             rows = roll_up(outcomes)
@@ -63,7 +61,7 @@ def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
     from grace_assets.core.rollups import kpi_daily as roll_up
 
     lake = store.lake()
-    with lake.exclusive("kpi_daily"):
+    with lake.exclusive("kpi_daily", context.partition_keys):
         for days in chunks(context.partition_keys):
             rows = roll_up(lake.read("mission_telemetry", days))
             written = lake.replace("kpi_daily", days, rows)
@@ -79,13 +77,18 @@ def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
         "likely, failures, low effectiveness, degrading metrics, repairs that did not hold."
     ),
     kinds={"python", "parquet"},
-    deps=["mission_outcomes", "mission_verdicts", "domain_daily", "kpi_daily"],
+    deps=[
+        earlier("mission_outcomes", LOOK_DAYS),
+        earlier("mission_verdicts", LOOK_DAYS),
+        earlier("domain_daily", BASE_RATE_DAYS),
+        "kpi_daily",
+    ],
 )
 def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
     from grace_assets.core.problems import find_problems
 
     lake = store.lake()
-    with lake.exclusive("problems"):
+    with lake.exclusive("problems", context.partition_keys):
         for days in chunks(context.partition_keys):
             rows = find_problems(
                 list(days),

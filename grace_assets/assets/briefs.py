@@ -11,11 +11,13 @@ from grace_assets.assets.daily import (
     check,
     daily_asset,
     days_around,
+    earlier,
     preview,
     previews,
     report,
     verdict,
 )
+from grace_assets.core.look_back import EVER, HOLD_DAYS, TREND_DAYS
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ def follow_up_history(store: StoreResource) -> tuple["pa.Table", "pa.Table", dic
         "were opened. A later day may add evidence to them or close them."
     ),
     kinds={"python", "parquet"},
-    deps=["problems", "mission_outcomes"],
+    deps=[earlier("problems", EVER), earlier("mission_outcomes", EVER)],
 )
 def follow_up_missions(
     context: dg.AssetExecutionContext, store: StoreResource
@@ -112,12 +114,12 @@ def post_follow_ups(context: dg.AssetExecutionContext, store: StoreResource, out
     deps=[
         "mission_outcomes",
         "mission_telemetry",
-        "domain_daily",
+        earlier("domain_daily", TREND_DAYS - 1),
         "kpi_daily",
         "problems",
         "follow_up_missions",
         "mission_verdicts",
-        "hold_daily",
+        earlier("hold_daily", HOLD_DAYS - 1),
     ],
     checks=[
         check(
@@ -137,7 +139,7 @@ def status_briefs(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from grace_assets.core.brief import brief_rows, content_hash
-    from grace_assets.core.brief_trend import COLUMNS, TREND_DAYS, day_totals, trend_lines
+    from grace_assets.core.brief_trend import COLUMNS, day_totals, trend_lines
     from grace_assets.core.claims import unsupported_in_brief
     from grace_assets.render import markdown
     from grace_assets.render.charts import markdown_sparklines
@@ -149,7 +151,7 @@ def status_briefs(
     around = days_around(context.partition_keys, TREND_DAYS - 1, 0)
     totals = day_totals(lake.read("domain_daily", around, COLUMNS))
     made = lake.days("domain_daily")
-    with lake.exclusive("status_briefs"):
+    with lake.exclusive("status_briefs", context.partition_keys):
         for day in context.partition_keys:
             lines = trend_lines(date.fromisoformat(day), totals, made)
             brief = brief_of(store, day, fold_as_of(*history, day), lines)
@@ -181,7 +183,6 @@ def brief_of(
     store: StoreResource, day: str, follow_ups: "pa.Table", trends: tuple["TrendLine", ...]
 ) -> "Brief":
     from grace_assets.core.brief import build_brief
-    from grace_assets.core.brief_history import HOLD_DAYS
 
     lake = store.lake()
     start, end = store.bounds(day)

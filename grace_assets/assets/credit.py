@@ -49,7 +49,7 @@ def placebo_daily(
     from grace_assets.core.placebo import beyond
 
     lake, days = store.lake(), context.partition_keys
-    with lake.exclusive("placebo_daily"), store.landing() as landing:
+    with lake.exclusive("placebo_daily", context.partition_keys), store.landing() as landing:
         for some in chunks(days):
             rows = judge_placebos(store, landing, some)
             written = lake.replace("placebo_daily", some, rows)
@@ -95,7 +95,7 @@ def mission_controls(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
     lake = store.lake()
-    with lake.exclusive("mission_controls"), store.landing() as landing:
+    with lake.exclusive("mission_controls", context.partition_keys), store.landing() as landing:
         for days in chunks(context.partition_keys):
             rows = compare(store, landing, days)
             written = lake.replace("mission_controls", days, rows)

@@ -4,6 +4,7 @@ An asset reads tables, calls plain functions, writes its table and reports. This
 first and the last of these, so that each asset is only its own twenty lines.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def daily_asset(
     group: str,
     description: str,
     kinds: set[str],
-    deps: Sequence[str] = (),
+    deps: Sequence[str | dg.AssetDep] = (),
     checks: Sequence[dg.AssetCheckSpec] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """An asset of the house: daily, whole ranges in one run, alone in its pool, fully described."""
@@ -51,6 +52,17 @@ def daily_asset(
         )(function)
 
     return decorate
+
+
+def earlier(name: str, days: int) -> dg.AssetDep:
+    """A dependency on the same day and so many days before: runs of a backfill keep that order."""
+    with warnings.catch_warnings():
+        # Days before the first partition are beta; without it the first days could not be made.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        mapping = dg.TimeWindowPartitionMapping(
+            start_offset=-days, allow_nonexistent_upstream_partitions=True
+        )
+    return dg.AssetDep(name, partition_mapping=mapping)
 
 
 def _definition_metadata(name: str) -> dict[str, Any]:

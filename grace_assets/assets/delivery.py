@@ -125,7 +125,7 @@ def deliveries(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     from grace_assets.core.schemas import TABLES
 
     lake, ledger = store.lake(), store.ledger()
-    with lake.exclusive("deliveries"):
+    with lake.exclusive("deliveries", context.partition_keys):
         records = [row for day in context.partition_keys for row in ledger.rows(day)]
         rows = pa.Table.from_pylist(records, schema=TABLES["deliveries"].with_date())
         written = lake.replace("deliveries", context.partition_keys, rows)

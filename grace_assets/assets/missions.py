@@ -26,7 +26,7 @@ def mission_events(
     from grace_assets.core.events import to_table
 
     lake, seen = store.lake(), Counter()
-    with lake.exclusive("mission_events"), store.landing() as landing:
+    with lake.exclusive("mission_events", context.partition_keys), store.landing() as landing:
         for days in chunks(context.partition_keys):
             rows = to_table(landing.events(days))
             seen.update(rows["mission_id"].to_pylist())
@@ -52,7 +52,7 @@ def rejected_events(
     from grace_assets.lake.quarantine import to_table
 
     lake = store.lake()
-    with lake.exclusive("rejected_events"), store.landing() as landing:
+    with lake.exclusive("rejected_events", context.partition_keys), store.landing() as landing:
         rows = to_table(landing.rejected(context.partition_keys))
         written = lake.replace("rejected_events", context.partition_keys, rows)
     report(context, written, previews(rows, ["origin", "line", "field", "reason"]))

@@ -11,10 +11,12 @@ from grace_assets.assets.daily import (
     chunks,
     daily_asset,
     days_around,
+    earlier,
     previews,
     report,
     verdict,
 )
+from grace_assets.core.look_back import EXPERIENCE_DAYS
 from grace_assets.core.schemas import VERDICTS
 from grace_assets.resources import StoreResource
 
@@ -73,7 +75,7 @@ def mission_telemetry(
     from grace_assets.core.missing import with_failures
 
     lake, log, strange = store.lake(), store.source_log(), []
-    with lake.exclusive("mission_telemetry"), store.landing() as landing:
+    with lake.exclusive("mission_telemetry", context.partition_keys), store.landing() as landing:
         for days in chunks(context.partition_keys):
             missions = lake.read("mission_events", days)
             owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(days)]
@@ -95,7 +97,12 @@ def mission_telemetry(
         "and the narrative in Grace's words."
     ),
     kinds={"python", "parquet"},
-    deps=["mission_events", "mission_telemetry", "mission_controls", "placebo_daily"],
+    deps=[
+        "mission_events",
+        "mission_telemetry",
+        "mission_controls",
+        earlier("placebo_daily", EXPERIENCE_DAYS),
+    ],
     checks=[
         check("mission_outcomes", "every_mission_present", "None is missing.", blocking=True),
         check("mission_outcomes", "scores_within_bounds", "Scores are 0 to 1.", blocking=True),
@@ -110,14 +117,13 @@ def mission_telemetry(
 def mission_outcomes(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from grace_assets.core.attribution import EXPERIENCE_DAYS
     from grace_assets.core.claims import unsupported_narratives
     from grace_assets.core.narrative import narrate
     from grace_assets.core.outcomes import outcome_rows, rejudge_times, summarise
 
     lake, now = store.lake(), store.now()
     missing, unbounded, unsupported = [], [], []
-    with lake.exclusive("mission_outcomes"), store.landing() as landing:
+    with lake.exclusive("mission_outcomes", context.partition_keys), store.landing() as landing:
         for days in chunks(context.partition_keys):
             missions = lake.read("mission_events", days)
             telemetry = lake.read("mission_telemetry", days)

@@ -8,15 +8,13 @@ import dagster as dg
 
 from grace_assets.assets.daily import chunks, daily_asset, days_around, previews, report
 from grace_assets.assets.telemetry import reach
+from grace_assets.core.look_back import LOOK_DAYS
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from grace_assets.lake.landing import Landing
-
-LOOK_DAYS = 8
-"""Days after a mission within which the last look at its recovery falls."""
 
 
 @daily_asset(
@@ -36,7 +34,7 @@ def mission_verdicts(
 
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     asked, opened = set(context.partition_keys), set()
-    with lake.exclusive("mission_verdicts"), store.landing() as landing:
+    with lake.exclusive("mission_verdicts", context.partition_keys), store.landing() as landing:
         for days in chunks(context.partition_keys):
             outcomes = lake.read("mission_outcomes", days)
             history = append_verdicts(lake.read("mission_verdicts", days), outcomes)
@@ -114,7 +112,7 @@ def hold_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     from grace_assets.core.holds import hold_daily as roll_up
 
     lake = store.lake()
-    with lake.exclusive("hold_daily"):
+    with lake.exclusive("hold_daily", context.partition_keys):
         for days in chunks(context.partition_keys):
             columns = ["mission_id", "domain_id", "mission_type", "verdict"]
             outcomes = lake.read("mission_outcomes", days, columns)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import judge, saw_problem
+from grace_assets.core.look_back import EXPERIENCE_DAYS
 from grace_assets.core.mission_verdict import BETTER
 from grace_assets.core.schemas import DATE, TABLES
 
@@ -30,8 +31,6 @@ MIN_DIFFERENCE = 0.25
 MIN_EPISODES = 20
 MAX_SIBLINGS = 20
 """Domains looked at beside one mission; bounds the cost of a fleet of thousands."""
-EXPERIENCE_DAYS = 28
-"""Days before a mission whose untreated episodes count as experience."""
 
 Experience = dict[tuple[str, str], tuple[int, int]]
 """By domain and metric: episodes that nobody treated, and how many of them passed."""

@@ -15,9 +15,8 @@ import pyarrow as pa
 
 from grace_assets.core import wording
 from grace_assets.core.brief_figures import Figure, wilson_percent
+from grace_assets.core.look_back import HOLD_DAYS
 
-HOLD_DAYS = 28
-"""Days up to the brief's whose missions the hold rates are of."""
 MAX_LINES = 8
 TELLING = 0.01
 """A score that moved by less is told as the same."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from grace_assets.core import wording
 from grace_assets.core.brief_figures import Figure
+from grace_assets.core.look_back import TREND_DAYS
 
-TREND_DAYS = 30
 COLUMNS = (
     *("missions", "mttr_seconds_sum", "mttr_count"),
     *("effectiveness_sum", "effectiveness_count"),

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from grace_assets.core import narrative, wording
 from grace_assets.core.brief import Brief
-from grace_assets.core.brief_trend import TREND_DAYS
+from grace_assets.core.look_back import TREND_DAYS
 
 _DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(

@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grace_assets.lake.files import Files, LocalFiles
-from grace_assets.lake.tables import Lake, write_parquet
+from grace_assets.lake.locks import Locks
+from grace_assets.lake.tables import write_parquet
 
 _NAMES = ("source", "domain_id", "metric")
 KEY = (*_NAMES, "timestamp")
@@ -53,9 +54,9 @@ class SampleCounts:
 class SampleStore:
     """Samples under `samples/date=YYYY-MM-DD/` (UTC days) of a data directory, or elsewhere."""
 
-    def __init__(self, root: Path, files: Files | None = None) -> None:
+    def __init__(self, root: Path, files: Files | None = None, locks: Locks | None = None) -> None:
         self._files = files or LocalFiles(root)
-        self._lock = Lake(root).exclusive
+        self._lock = (locks or Locks(root)).exclusive
 
     def _opened(self, days: Sequence[str], **how: Any) -> Iterator[pq.ParquetFile]:
         """The files of those of `days` that have one."""

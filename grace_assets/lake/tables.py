@@ -5,18 +5,17 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
 from grace_assets.lake.files import Files, LocalFiles, Signature
+from grace_assets.lake.locks import Locks
 
 PART = "part-0.parquet"
 
@@ -28,10 +27,10 @@ class SchemaError(ValueError):
 class Lake:
     """Partitioned tables of a data directory `root`, whose files may lie elsewhere."""
 
-    def __init__(self, root: Path, files: Files | None = None) -> None:
+    def __init__(self, root: Path, files: Files | None = None, locks: Locks | None = None) -> None:
         self._files = files or LocalFiles(root)
-        self._lock_folder = root / "state" / "locks"
-        self._locks: dict[str, FileLock] = {}
+        self._locks = locks or Locks(root)
+        self.exclusive = self._locks.exclusive
 
     def days(self, table: str) -> list[str]:
         """The days that have been written, ascending."""
@@ -81,27 +80,15 @@ class Lake:
         parts = {day: parts.get(day, rows.slice(0, 0)) for day in days}
         for day, part in parts.items():
             _check_unique(schema, day, part)
-        with self.exclusive(table):
+        with self.exclusive(table, days):
             for day, part in parts.items():
+                self._locks.check()
                 write_parquet(self._files, file_of(table, day), part.drop_columns([DATE]))
         return {day: part.num_rows for day, part in parts.items()}
 
     def version(self, table: str) -> int:
         """Another number after each write of ours on this machine; 0 where nobody can tell."""
         return self._files.version(_folder(table))
-
-    @contextmanager
-    def exclusive(self, table: str) -> Iterator[None]:
-        """One writer of a table at a time on this machine, from its reads to its last write.
-
-        Dagster's pools do the same for runs that go through its queue; runs in process and from
-        the command line do not. May be nested.
-        """
-        if table not in self._locks:
-            self._lock_folder.mkdir(parents=True, exist_ok=True)
-            self._locks[table] = FileLock(self._lock_folder / f"{table}.lock")
-        with self._locks[table]:
-            yield
 
 
 def _nothing(field: pa.Field, size: int) -> pa.Array:
