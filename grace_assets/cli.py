@@ -102,16 +102,39 @@ def ingest(files: tuple[Path, ...], kpis: tuple[Path, ...]) -> None:
 @day_option("--from", "first", required=True, help="First day, YYYY-MM-DD.")
 @day_option("--to", "last", required=True, help="Last day, YYYY-MM-DD.")
 @click.option("--deliver", is_flag=True, help="Send the briefs of these days, past as they are.")
-def backfill(first: datetime, last: datetime, deliver: bool) -> None:
-    """Materialise every asset for the days --from … --to as one Dagster run."""
+@click.option(
+    "--launch", is_flag=True, help="Ask the webserver at DAGSTER_GRAPHQL_URL, for its workers."
+)
+def backfill(first: datetime, last: datetime, deliver: bool, launch: bool) -> None:
+    """Materialise every asset for the days --from … --to as one Dagster run.
+
+    With --launch the runs are a backfill of Dagster's daemon: one, or one for as many days as
+    GRACE_BACKFILL_DAYS_PER_RUN says.
+    """
     from grace_assets.assets.delivery import DELIVER_TAG
 
     settings = settings_or_exit()
     check_range(settings, first.date(), last.date())
     tags = {DELIVER_TAG: "always" if deliver else "never"}
-    result = run(settings, "brief_job", first.date(), last.date(), tags)
     days = (last - first).days + 1
+    if launch:
+        click.echo(f"{days} days in backfill {launched(settings, first, last, tags)}")
+        return
+    result = run(settings, "brief_job", first.date(), last.date(), tags)
     click.echo(f"{days} days in run {result.run_id}")
+
+
+def launched(settings: Settings, first: datetime, last: datetime, tags: dict[str, str]) -> str:
+    from grace_assets.backfills import NotLaunched, launch_backfill
+    from grace_assets.launching import client_of
+
+    if not settings.graphql_url:
+        raise click.UsageError("--launch: DAGSTER_GRAPHQL_URL names no webserver")
+    ends = (first.date().isoformat(), last.date().isoformat())
+    try:
+        return launch_backfill(client_of(settings.graphql_url), settings, *ends, tags)
+    except NotLaunched as error:
+        raise click.ClickException(str(error)) from error
 
 
 def check_range(settings: Settings, first: date, last: date) -> None:

@@ -66,7 +66,14 @@ def _assets(settings: Settings) -> list[dg.AssetsDefinition]:
         # backfill_policy is beta; what a year in one run needs.
         warnings.simplefilter("ignore", dg.BetaWarning)
         policy = dg.BackfillPolicy.multi_run(days) if days else dg.BackfillPolicy.single_run()
-        return list(dg.load_assets_from_modules(ASSET_MODULES, backfill_policy=policy))
+        assets = dg.load_assets_from_modules(ASSET_MODULES, backfill_policy=policy)
+    # One run makes a table's days before the next table's: there the days read beside a table's
+    # own need no mention, and a backfill in the UI stays with the days that were asked for.
+    return [asset if days else asset.map_asset_specs(_same_day) for asset in assets]
+
+
+def _same_day(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec.replace_attributes(deps=[dg.AssetDep(dep.asset_key) for dep in spec.deps])
 
 
 defs = build_definitions(Settings.from_env())

@@ -45,18 +45,6 @@ def by_webserver(url: str) -> Begin:
     A webserver that takes no run is a `Refusal` 503: nothing else is tried, as a second launch
     might make two runs.
     """
-    parts = urlsplit(url)
-
-    def client() -> DagsterGraphQLClient:
-        from dagster_graphql import DagsterGraphQLClient
-
-        return DagsterGraphQLClient(
-            parts.hostname or "",
-            parts.port,
-            use_https=parts.scheme == "https",
-            timeout=ANSWER_SECONDS,
-            path_prefix=parts.path,
-        )
 
     def begin(day: str) -> tuple[str, Finish]:
         import requests
@@ -64,15 +52,29 @@ def by_webserver(url: str) -> Begin:
         from gql.transport.exceptions import TransportError
 
         try:
-            run_id = client().submit_job_execution(
+            run_id = client_of(url).submit_job_execution(
                 JOB, tags={"dagster/partition": day, **NOTHING_SENT}
             )
         except (DagsterGraphQLClientError, TransportError, requests.RequestException) as error:
             why = "Dagster's webserver took no run; its log says why"
             raise Refusal(503, why, {"Retry-After": "30"}) from error
-        return run_id, partial(_finish, client(), run_id)
+        return run_id, partial(_finish, client_of(url), run_id)
 
     return begin
+
+
+def client_of(url: str) -> DagsterGraphQLClient:
+    """A client of the webserver at `url`; made without asking it."""
+    from dagster_graphql import DagsterGraphQLClient
+
+    parts = urlsplit(url)
+    return DagsterGraphQLClient(
+        parts.hostname or "",
+        parts.port,
+        use_https=parts.scheme == "https",
+        timeout=ANSWER_SECONDS,
+        path_prefix=parts.path,
+    )
 
 
 def _finish(client: DagsterGraphQLClient, run_id: str) -> bool:

@@ -21,10 +21,10 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
+def server(folder: Path, host: str = "127.0.0.1") -> Iterator[str]:
     """Start one with the programs in `folder`; yields its SQLAlchemy URL, and stops it."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         port = probe.getsockname()[1]
     # PostgreSQL refuses to be root; root runs it as nobody.
     user = "nobody" if os.geteuid() == 0 else None
@@ -45,9 +45,12 @@ def server(folder: Path) -> Iterator[str]:
             )
 
         call("initdb", "--auth=trust", "--username=grace", "--encoding=UTF8")
-        options = f"-h 127.0.0.1 -p {port} -k {home}"
+        if host != "127.0.0.1":
+            with Path(f"{data}/pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
+        options = f"-h {host} -p {port} -k {home}"
         call("pg_ctl", "start", "-w", "-l", f"{home}/log", "-o", options)
         try:
-            yield f"postgresql+psycopg://grace@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://grace@{host}:{port}/postgres"
         finally:
             call("pg_ctl", "stop", "-w", "-m", "immediate")

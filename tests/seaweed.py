@@ -20,14 +20,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "canary-key", "AWS_SECRET_ACCESS_KEY": "canary-secr
 WEED = str(Path(sys.executable).with_name("weed"))
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     """One whose port 10,000 higher is free as well: SeaweedFS takes both."""
     while True:
         with socket.socket() as low, socket.socket() as high:
-            low.bind(("127.0.0.1", 0))
+            low.bind((host, 0))
             port = low.getsockname()[1]
             try:
-                high.bind(("127.0.0.1", port + 10_000 if port < 55_000 else port - 10_000))
+                high.bind((host, port + 10_000 if port < 55_000 else port - 10_000))
             except OSError:
                 continue
             if port < 55_000:
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def seaweed(folder: Path) -> Iterator[dict[str, str]]:
+def seaweed(folder: Path, host: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     """The variables by which AWS's tools find the server; it has the bucket `BUCKET`."""
     identity = {
         "name": "grace",
@@ -47,9 +47,9 @@ def seaweed(folder: Path) -> Iterator[dict[str, str]]:
     rules = folder / "s3.json"
     rules.write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
     (folder / "data").mkdir()
-    master, volume, filer, s3 = (str(free_port()) for _ in range(4))
+    master, volume, filer, s3 = (str(free_port(host)) for _ in range(4))
     command = [
-        *(WEED, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}"),
+        *(WEED, "server", f"-ip={host}", f"-ip.bind={host}", f"-dir={folder / 'data'}"),
         *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
         *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", f"-s3.config={rules}"),
         *("-master.volumeSizeLimitMB=64", "-volume.max=20"),
@@ -58,7 +58,7 @@ def seaweed(folder: Path) -> Iterator[dict[str, str]]:
         server = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=log, start_new_session=True
         )
-    env = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}", "AWS_REGION": "us-east-1"}
+    env = {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{s3}", "AWS_REGION": "us-east-1"}
     try:
         _wait(env, folder / "log")
         yield env

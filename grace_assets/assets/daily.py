@@ -55,7 +55,10 @@ def daily_asset(
 
 
 def earlier(name: str, days: int) -> dg.AssetDep:
-    """A dependency on the same day and so many days before: runs of a backfill keep that order."""
+    """A dependency on the same day and so many days before.
+
+    Runs of a backfill that is split keep that order; see `definitions`.
+    """
     with warnings.catch_warnings():
         # Days before the first partition are beta; without it the first days could not be made.
         warnings.simplefilter("ignore", dg.BetaWarning)
