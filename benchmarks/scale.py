@@ -41,8 +41,9 @@ from tests import postgres, redis_server
 from tests.seaweed import BUCKET, seaweed
 
 SHIPPED = ROOT / "deploy" / "celery" / "dagster.yaml"
-SUBNET = "10.213.77"
-BRIDGE = "grace0"
+TAG = f"grace{os.getpid() % 10_000}"
+"""Of the network's parts, so that two of these can run at once."""
+SUBNET = f"10.213.{os.getpid() % 250}"
 DIFFERS = {"received_at", "judged_at", "origin", "first_attempt_at", "last_attempt_at", "retry_at"}
 """When and from where something came: what two runs cannot have in common."""
 PATIENCE = 3600
@@ -83,9 +84,18 @@ class Cluster:
 
     def start_worker(self, number: int) -> None:
         name = f"worker{number}"
-        inside = ["ip", "netns", "exec", f"grace{number}"] if self.isolated else []
+        inside = ["ip", "netns", "exec", f"{TAG}-{number}"] if self.isolated else []
         celery = [script("celery"), "--app", "grace_assets.celery_worker", "worker"]
-        options = ["--queues", "dagster", "--concurrency", "1", "--hostname", f"{name}@%h"]
+        options = [
+            "--loglevel",
+            "INFO",
+            "--queues",
+            "dagster",
+            "--concurrency",
+            "1",
+            "--hostname",
+            f"{name}@%h",
+        ]
         self.workers[name] = self.start(name, [*inside, *celery, *options])
 
     def runs_of(self, name: str) -> int:
@@ -105,9 +115,11 @@ def main(arguments: Sequence[str]) -> None:
     with TemporaryDirectory(prefix="grace-scale-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
         alone = prepare(folder, options.missions, options.days)
-        done = timed_step("one machine: all days in one run", lambda: backfill_alone(alone))
+        timed_step("one machine: all days in one run", lambda: backfill_alone(alone))
         cluster = stack.enter_context(start(folder, options.per_run, alone))
         timed_step("taken in on the first host, samples put", lambda: take_in(cluster, alone))
+        # As the hosts: its keys are in the environment.
+        os.environ.update({k: v for k, v in cluster.env.items() if k.startswith("AWS_")})
         files = S3Files(cluster.env["GRACE_DATA_DIR"])
         client = DagsterGraphQLClient("127.0.0.1", cluster.port)
         days = days_of(options.days)
@@ -129,7 +141,6 @@ def main(arguments: Sequence[str]) -> None:
         say("runs after", rest)
         say("compared", compare(alone, files, days))
         say("shared", shared(cluster))
-    del done
 
 
 def prepare(folder: Path, count: int, days: int) -> Path:
@@ -212,26 +223,26 @@ def start(folder: Path, per_run: int, alone: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def networks(count: int) -> Iterator[str]:
-    """Namespaces grace1 … on a bridge; yields the address of this machine on it."""
+    """Namespaces on a bridge; yields the address of this machine on it."""
 
     def ip(*arguments: str, check: bool = True) -> None:
         subprocess.run(["ip", *arguments], check=check, capture_output=not check)
 
     def clean() -> None:
         for number in range(1, count + 1):
-            ip("netns", "delete", f"grace{number}", check=False)
-        ip("link", "delete", BRIDGE, check=False)
+            ip("link", "delete", f"{TAG}-o{number}", check=False)
+            ip("netns", "delete", f"{TAG}-{number}", check=False)
+        ip("link", "delete", TAG, check=False)
 
-    clean()
     try:
-        ip("link", "add", BRIDGE, "type", "bridge")
-        ip("address", "add", f"{SUBNET}.1/24", "dev", BRIDGE)
-        ip("link", "set", BRIDGE, "up")
+        ip("link", "add", TAG, "type", "bridge")
+        ip("address", "add", f"{SUBNET}.1/24", "dev", TAG)
+        ip("link", "set", TAG, "up")
         for number in range(1, count + 1):
-            space, outer, inner = f"grace{number}", f"grace-o{number}", f"grace-i{number}"
+            space, outer, inner = f"{TAG}-{number}", f"{TAG}-o{number}", f"{TAG}-i{number}"
             ip("netns", "add", space)
             ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", space)
-            ip("link", "set", outer, "master", BRIDGE, "up")
+            ip("link", "set", outer, "master", TAG, "up")
             within = ("-n", space)
             ip(*within, "address", "add", f"{SUBNET}.{number + 1}/24", "dev", inner)
             ip(*within, "link", "set", inner, "up")
@@ -348,6 +359,7 @@ def bucket_of(cluster: Cluster) -> s3fs.S3FileSystem:
         secret=cluster.env["AWS_SECRET_ACCESS_KEY"],
         endpoint_url=cluster.env["AWS_ENDPOINT_URL"],
         use_listings_cache=False,
+        skip_instance_cache=True,
     )
 
 
