@@ -208,7 +208,7 @@ def lose_one(cluster: Cluster, days: Sequence[str]) -> str:
 
 def in_a_run(cluster: Cluster, name: str) -> bool:
     text = cluster.hosts.log(name).read_text(errors="replace")
-    return text.count("] received") > cluster.runs_of(name)
+    return text.count(" - RUN_START - ") > cluster.runs_of(name)
 
 
 def told(runs: dict[str, int]) -> str:
