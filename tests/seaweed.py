@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 BUCKET = "grace"
 KEYS = {"AWS_ACCESS_KEY_ID": "canary-key", "AWS_SECRET_ACCESS_KEY": "canary-secret"}
@@ -81,7 +82,7 @@ def _wait(env: dict[str, str], log: Path) -> None:
             found.mkdir(BUCKET)
             found.pipe_file(f"{BUCKET}/ready", b"yes")
             return
-        except (OSError, PermissionError) as error:
+        except (OSError, BotoCoreError) as error:
             if time.monotonic() > end:
                 raise RuntimeError(log.read_text(errors="replace")[-2000:]) from error
             time.sleep(0.3)

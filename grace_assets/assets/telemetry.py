@@ -42,19 +42,25 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
 
 
 def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") -> "pa.Table":
-    """The telemetry rows of some days' missions."""
+    """The telemetry rows of some days' missions; of closed days those that there are."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from grace_assets.core.judge import judge
 
+    closed = store.closed(sorted(set(missions["date"].to_pylist())))
+    kept = store.lake().read("mission_telemetry", closed)
+    known = pc.is_in(missions["mission_id"], pc.unique(kept["mission_id"]))
+    missions = missions.filter(pc.invert(known))
     if missions.num_rows == 0:
-        return store.lake().read("mission_telemetry", [])
+        return kept
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
     neighbours = landing.neighbours(first, last)
-    return judge(
+    judged = judge(
         missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
     )
+    return pa.concat_tables([kept, judged.select(kept.column_names)]) if kept.num_rows else judged
 
 
 @daily_asset(
