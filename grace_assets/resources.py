@@ -51,6 +51,7 @@ class StoreResource(dg.ConfigurableResource):
     false_success_limit: float = 0.02
     compact_after_days: int | None = None
     keep_samples_days: int | None = None
+    missions_at_once: int = 50_000
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "StoreResource":
@@ -62,6 +63,7 @@ class StoreResource(dg.ConfigurableResource):
             false_success_limit=settings.false_success_limit,
             compact_after_days=settings.compact_after_days,
             keep_samples_days=settings.keep_samples_days,
+            missions_at_once=settings.missions_at_once,
         )
 
     @property

@@ -39,6 +39,7 @@ class Settings:
     backfill_days_per_run: int | None
     compact_after_days: int | None
     keep_samples_days: int | None
+    missions_at_once: int
 
     @property
     def zone(self) -> ZoneInfo:
@@ -73,6 +74,7 @@ class Settings:
             backfill_days_per_run=_count(env, "GRACE_BACKFILL_DAYS_PER_RUN"),
             compact_after_days=_count(env, "GRACE_COMPACT_AFTER_DAYS"),
             keep_samples_days=_count(env, "GRACE_KEEP_SAMPLES_DAYS"),
+            missions_at_once=_count(env, "GRACE_MISSIONS_AT_ONCE") or 50_000,
         )
 
 

@@ -50,7 +50,7 @@ def placebo_daily(
 
     lake, days = store.lake(), context.partition_keys
     with lake.exclusive("placebo_daily", context.partition_keys), store.landing() as landing:
-        for some in chunks(days):
+        for some in chunks(store, days):
             rows = judge_placebos(store, landing, some)
             written = lake.replace("placebo_daily", some, rows)
             columns = ["domain_id", "metric", "placebos", "false_successes", "episodes", "healed"]
@@ -103,7 +103,7 @@ def mission_controls(
 ) -> dg.MaterializeResult:
     lake = store.lake()
     with lake.exclusive("mission_controls", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             rows = compare(store, landing, days)
             written = lake.replace("mission_controls", days, rows)
             columns = ["mission_id", "metric", "controls", "difference", "placebo_p"]

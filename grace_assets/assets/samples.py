@@ -37,7 +37,7 @@ def kpi_samples(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     samples, counts, notes = store.samples(), {}, {}
     figures, missing = Counter(), set()
-    for days in chunks(context.partition_keys):
+    for days in chunks(store, context.partition_keys):
         # What was dropped is not fetched once more.
         closed = store.closed(days)
         if pulled := pull_for(store, [day for day in days if day not in closed]):

@@ -82,7 +82,7 @@ def mission_telemetry(
 
     lake, log, strange = store.lake(), store.source_log(), []
     with lake.exclusive("mission_telemetry", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             missions = lake.read("mission_events", days)
             owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(days)]
             rows = with_failures(
@@ -130,7 +130,7 @@ def mission_outcomes(
     lake, now = store.lake(), store.now()
     missing, unbounded, unsupported = [], [], []
     with lake.exclusive("mission_outcomes", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             missions = lake.read("mission_events", days)
             telemetry = lake.read("mission_telemetry", days)
             neighbours = landing.neighbours(*reach(store, missions)) if missions.num_rows else None

@@ -35,7 +35,7 @@ def mission_verdicts(
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     asked, opened = set(context.partition_keys), set()
     with lake.exclusive("mission_verdicts", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             outcomes = lake.read("mission_outcomes", days)
             history = append_verdicts(lake.read("mission_verdicts", days), outcomes)
             looks = looks_at(store, landing, days, open_ones(store, days, outcomes))
@@ -122,7 +122,7 @@ def hold_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
 
     lake = store.lake()
     with lake.exclusive("hold_daily", context.partition_keys):
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             columns = ["mission_id", "domain_id", "mission_type", "verdict"]
             outcomes = lake.read("mission_outcomes", days, columns)
             rows = roll_up(outcomes, lake.read("mission_verdicts", days))
