@@ -52,8 +52,8 @@ def seaweed(folder: Path, host: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     command = [
         *(WEED, "server", f"-ip={host}", f"-ip.bind={host}", f"-dir={folder / 'data'}"),
         *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
-        *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", f"-s3.config={rules}"),
-        *("-master.volumeSizeLimitMB=64", "-volume.max=20"),
+        *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *(f"-s3.config={rules}", "-master.volumeSizeLimitMB=64", "-volume.max=20"),
     ]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
