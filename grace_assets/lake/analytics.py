@@ -27,8 +27,6 @@ _BRIEFS = ("missions", "revision")
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
 
-_TABLES = ("domain_daily", "kpi_daily", "problems", "follow_up_missions", "mission_outcomes")
-
 Columns = tuple[str, ...] | None
 
 
@@ -51,9 +49,9 @@ class Analytics:
         ] = OrderedDict()
         self._lock = threading.Lock()
 
-    def version(self) -> tuple[int, ...]:
-        """Another one after a write of ours to a table that trends, counts and sums are of."""
-        return tuple(self._lake.version(table) for table in _TABLES)
+    def version(self, tables: tuple[str, ...]) -> tuple[int, ...]:
+        """Another one after a write of ours to one of the tables."""
+        return tuple(self._lake.version(table) for table in tables)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
