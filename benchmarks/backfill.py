@@ -118,6 +118,6 @@ def growth(count: int, folder: Path) -> list[Result]:
             peer=f"{small.peak_mib:,.0f} MiB",
             measured=ran["long"].peak_mib / small.peak_mib,
             reach=1.1,
-            note="`CHUNK_DAYS` bounds it: the days that are worked on at once",
+            note="`GRACE_MISSIONS_AT_ONCE` bounds it",
         ),
     ]

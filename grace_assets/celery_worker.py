@@ -13,8 +13,13 @@ app = make_app(
     {
         "broker": _broker,
         "backend": _broker,
-        # A run takes as long as it takes: for a week it is known where it runs.
-        "config_source": {"result_expires": 604_800, "worker_prefetch_multiplier": 1},
+        "config_source": {
+            # A run takes as long as it takes: for a week it is known where it runs.
+            "result_expires": 604_800,
+            # A busy worker sets no run aside that another has a place for, or would lose with it.
+            "worker_prefetch_multiplier": 1,
+            "worker_disable_prefetch": True,
+        },
     }
 )
 create_execute_job_task(app)

@@ -9,6 +9,7 @@ from grace_assets.assets import (
     briefs,
     credit,
     delivery,
+    maintenance,
     missions,
     preview,
     samples,
@@ -34,6 +35,7 @@ ASSET_MODULES = [
     briefs,
     delivery,
     preview,
+    maintenance,
 ]
 
 

@@ -4,7 +4,7 @@ Only places and switches are configured here. Secrets stay in the environment an
 `grace_assets.notify` when a message goes out, so Dagster never stores or shows one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from os import environ
@@ -49,6 +49,9 @@ class StoreResource(dg.ConfigurableResource):
     files_url: str | None = None
     catalogue_file: str | None = None
     false_success_limit: float = 0.02
+    compact_after_days: int | None = None
+    keep_samples_days: int | None = None
+    missions_at_once: int = 50_000
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "StoreResource":
@@ -58,6 +61,9 @@ class StoreResource(dg.ConfigurableResource):
             files_url=settings.files_url,
             catalogue_file=str(settings.catalogue) if settings.catalogue else None,
             false_success_limit=settings.false_success_limit,
+            compact_after_days=settings.compact_after_days,
+            keep_samples_days=settings.keep_samples_days,
+            missions_at_once=settings.missions_at_once,
         )
 
     @property
@@ -119,6 +125,17 @@ class StoreResource(dg.ConfigurableResource):
         from grace_assets.lake.samples import SampleStore
 
         return SampleStore(self.root, self._files, self._locks())
+
+    def closed(self, days: Sequence[str]) -> list[str]:
+        """Those of `days` that cannot be judged again: samples they were judged by are dropped."""
+        from grace_assets.core.windows import REFERENCE_DAYS
+
+        kept_since = self.samples().kept_since()
+        if kept_since is None:
+            return []
+        # A day more on either side, for windows that cross midnight and time zones.
+        first_open = date.fromisoformat(kept_since) + timedelta(days=REFERENCE_DAYS + 2)
+        return [day for day in days if day < first_open.isoformat()]
 
     def source_log(self) -> "SourceLog":
         from grace_assets.lake.source_log import SourceLog

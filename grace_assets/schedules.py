@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from grace_assets.assets.delivery import DELIVER_TAG
-from grace_assets.jobs import brief_job, failed_partitions_job
+from grace_assets.jobs import brief_job, failed_partitions_job, maintenance_job
 from grace_assets.settings import Settings
 
 
 def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """The daily brief, and the look for failed partitions."""
+    """The daily brief, the look for failed partitions, maintenance where settings ask for it."""
     running, stopped = dg.DefaultScheduleStatus.RUNNING, dg.DefaultScheduleStatus.STOPPED
 
     @dg.schedule(
@@ -36,4 +36,14 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         default_status=running,
         description="Looks every hour for partitions whose latest run failed.",
     )
-    return [daily_brief_schedule, failed_partitions_schedule]
+    wanted = settings.compact_after_days is not None or settings.keep_samples_days is not None
+    maintenance_schedule = dg.ScheduleDefinition(
+        name="maintenance_schedule",
+        job=maintenance_job,
+        cron_schedule="15 3 * * *",
+        execution_timezone=settings.timezone,
+        default_status=running,
+        description="Every night: old months into one file each, old samples dropped.",
+    )
+    always = [daily_brief_schedule, failed_partitions_schedule]
+    return [*always, maintenance_schedule] if wanted else always

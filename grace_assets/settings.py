@@ -37,6 +37,9 @@ class Settings:
     dagster_url: str
     graphql_url: str | None
     backfill_days_per_run: int | None
+    compact_after_days: int | None
+    keep_samples_days: int | None
+    missions_at_once: int
 
     @property
     def zone(self) -> ZoneInfo:
@@ -69,6 +72,9 @@ class Settings:
             dagster_url=_base_url(env, "DAGSTER_UI_URL") or "http://127.0.0.1:3000",
             graphql_url=_base_url(env, "DAGSTER_GRAPHQL_URL"),
             backfill_days_per_run=_count(env, "GRACE_BACKFILL_DAYS_PER_RUN"),
+            compact_after_days=_count(env, "GRACE_COMPACT_AFTER_DAYS"),
+            keep_samples_days=_count(env, "GRACE_KEEP_SAMPLES_DAYS"),
+            missions_at_once=_count(env, "GRACE_MISSIONS_AT_ONCE") or 50_000,
         )
 
 

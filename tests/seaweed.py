@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 BUCKET = "grace"
 KEYS = {"AWS_ACCESS_KEY_ID": "canary-key", "AWS_SECRET_ACCESS_KEY": "canary-secret"}
@@ -51,8 +52,8 @@ def seaweed(folder: Path, host: str = "127.0.0.1") -> Iterator[dict[str, str]]:
     command = [
         *(WEED, "server", f"-ip={host}", f"-ip.bind={host}", f"-dir={folder / 'data'}"),
         *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
-        *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", f"-s3.config={rules}"),
-        *("-master.volumeSizeLimitMB=64", "-volume.max=20"),
+        *("-s3", f"-s3.port={s3}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *(f"-s3.config={rules}", "-master.volumeSizeLimitMB=64", "-volume.max=20"),
     ]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -81,7 +82,7 @@ def _wait(env: dict[str, str], log: Path) -> None:
             found.mkdir(BUCKET)
             found.pipe_file(f"{BUCKET}/ready", b"yes")
             return
-        except (OSError, PermissionError) as error:
+        except (OSError, BotoCoreError) as error:
             if time.monotonic() > end:
                 raise RuntimeError(log.read_text(errors="replace")[-2000:]) from error
             time.sleep(0.3)

@@ -60,9 +60,11 @@ GRAPH = {
     "apprise_delivery": ("delivery", {"status_briefs"}),
     "deliveries": ("delivery", {"slack_delivery", "email_delivery", "apprise_delivery"}),
     "brief_preview": ("preview", {"status_briefs"}),
+    "compacted_months": ("maintenance", set()),
+    "expired_samples": ("maintenance", set()),
 }
-PREVIEW = {"brief_preview"}
-"""Of no day: it shows the latest brief, and belongs to no backfill."""
+DAYLESS = {"brief_preview", "compacted_months", "expired_samples"}
+"""Of no day: they belong to no backfill."""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_every_asset_has_a_page_worth_opening(definitions):
         assert len(spec.description) > 40, name
         assert spec.kinds, name
         assert list(spec.owners) == [OWNER], name
-        assert (spec.partitions_def is None) == (name in PREVIEW), name
+        assert (spec.partitions_def is None) == (name in DAYLESS), name
         if name in TABLES:
             columns = spec.metadata["dagster/column_schema"].columns
             assert [c.name for c in columns] == [c.name for c in TABLES[name].columns]
@@ -121,7 +123,7 @@ def test_every_table_has_its_asset():
 
 def test_every_asset_takes_a_range_in_one_run_and_is_alone_in_its_pool(definitions):
     graph = definitions.resolve_asset_graph()
-    for name in set(GRAPH) - PREVIEW:
+    for name in set(GRAPH) - DAYLESS:
         node = graph.get(dg.AssetKey(name))
         assert node.backfill_policy == dg.BackfillPolicy.single_run(), name
         assert node.pools == {name}
@@ -177,8 +179,8 @@ def test_missions_job_delivers_nothing_and_brief_job_everything(definitions):
         return {key.to_user_string() for key in layer.executable_asset_keys}
 
     delivery = {name for name, (group, _) in GRAPH.items() if group == "delivery"}
-    assert assets("brief_job") == set(GRAPH) - PREVIEW
-    assert assets("missions_job") == set(GRAPH) - PREVIEW - delivery
+    assert assets("brief_job") == set(GRAPH) - DAYLESS
+    assert assets("missions_job") == set(GRAPH) - DAYLESS - delivery
     assert assets("delivery_job") == delivery
 
 

@@ -38,7 +38,7 @@ def domain_daily(
 
     lake, off = store.lake(), []
     with lake.exclusive("domain_daily", context.partition_keys):
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             outcomes = lake.read("mission_outcomes", days)
             rows = roll_up(outcomes)
             counted = sum(rows["missions"].to_pylist())
@@ -62,7 +62,7 @@ def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
 
     lake = store.lake()
     with lake.exclusive("kpi_daily", context.partition_keys):
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             rows = roll_up(lake.read("mission_telemetry", days))
             written = lake.replace("kpi_daily", days, rows)
             columns = ["domain_id", "metric", "missions", "improved", "worsened"]
@@ -89,7 +89,7 @@ def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mate
 
     lake = store.lake()
     with lake.exclusive("problems", context.partition_keys):
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             rows = find_problems(
                 list(days),
                 lake.read("mission_outcomes", days),

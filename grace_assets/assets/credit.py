@@ -50,7 +50,7 @@ def placebo_daily(
 
     lake, days = store.lake(), context.partition_keys
     with lake.exclusive("placebo_daily", context.partition_keys), store.landing() as landing:
-        for some in chunks(days):
+        for some in chunks(store, days):
             rows = judge_placebos(store, landing, some)
             written = lake.replace("placebo_daily", some, rows)
             columns = ["domain_id", "metric", "placebos", "false_successes", "episodes", "healed"]
@@ -63,13 +63,19 @@ def placebo_daily(
 
 
 def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "pa.Table":
-    """The counts of some days, from the samples of every domain."""
+    """The counts of some days, from the samples of every domain; of closed days as they are."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from grace_assets.core.placebo import placebo_daily as roll_up
     from grace_assets.core.placebo import placebo_missions
     from grace_assets.core.windows import REFERENCE_DAYS
 
+    closed = store.closed(days)
+    kept = store.lake().read("placebo_daily", closed)
+    days = [day for day in days if day not in closed]
+    if not days:
+        return kept
     catalogue = store.catalogue()
     margin = 2 * catalogue.settle_and_window_max + COUNTER_SLACK
     bounds = [(day, *store.bounds(day)) for day in days]
@@ -79,7 +85,8 @@ def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]
     domains = sorted(pc.unique(samples["domain_id"]).to_pylist())
     real = landing.neighbours(first, last)
     placebos = placebo_missions(bounds, domains, real, catalogue)
-    return roll_up(placebos, samples, catalogue, store.now(), real, store.timezone)
+    rows = roll_up(placebos, samples, catalogue, store.now(), real, store.timezone)
+    return pa.concat_tables([kept, rows.select(kept.column_names)]) if kept.num_rows else rows
 
 
 @daily_asset(
@@ -96,7 +103,7 @@ def mission_controls(
 ) -> dg.MaterializeResult:
     lake = store.lake()
     with lake.exclusive("mission_controls", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             rows = compare(store, landing, days)
             written = lake.replace("mission_controls", days, rows)
             columns = ["mission_id", "metric", "controls", "difference", "placebo_p"]
@@ -105,7 +112,7 @@ def mission_controls(
 
 
 def compare(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "pa.Table":
-    """The recoveries of some days beside what was left alone."""
+    """The recoveries of some days beside what was left alone; of closed days as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -113,15 +120,18 @@ def compare(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "p
     from grace_assets.core.mission_verdict import BETTER
 
     lake = store.lake()
+    closed = store.closed(days)
+    kept = lake.read("mission_controls", closed)
+    days = [day for day in days if day not in closed]
     telemetry = lake.read("mission_telemetry", days)
     recovered = telemetry.filter(pc.is_in(telemetry["verdict"], pa.array(BETTER)))
     if recovered.num_rows == 0:
-        return lake.read("mission_controls", [])
+        return kept
     missions = lake.read("mission_events", days)
     recovered = with_times(recovered, missions)
     first, last = reach(store, missions)
     samples = store.samples().read(first, last)
-    return control_rows(
+    rows = control_rows(
         recovered,
         samples,
         store.catalogue(),
@@ -129,3 +139,4 @@ def compare(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "p
         landing.neighbours(first, last),
         store.timezone,
     )
+    return pa.concat_tables([kept, rows.select(kept.column_names)]) if kept.num_rows else rows

@@ -13,13 +13,14 @@ import dagster as dg
 
 from grace_assets.core.schemas import TABLES
 from grace_assets.partitions import DAILY
+from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 OWNER = "team:reliability"
 CHUNK_DAYS = 31
-"""Days that a long range works on at once: bounds its memory, whatever its length."""
+"""Days that a long range works on at once, however few missions they have."""
 PREVIEW_CHARACTERS = 800
 """Dagster shows markdown in place below 1,000 characters, and behind a link above; the rest is
 for a line in front."""
@@ -104,9 +105,25 @@ def verdict(
     )
 
 
-def chunks(days: Sequence[str]) -> Iterator[Sequence[str]]:
-    """`days` in portions of a bounded size."""
-    return (days[i : i + CHUNK_DAYS] for i in range(0, len(days), CHUNK_DAYS))
+def chunks(store: StoreResource, days: Sequence[str]) -> Iterator[Sequence[str]]:
+    """`days` in portions of `GRACE_MISSIONS_AT_ONCE` missions, at least a day each.
+
+    This, and not the length of a range, bounds the memory of a run.
+    """
+    with store.landing() as landing:
+        sizes = landing.counts(days)
+    portion: list[str] = []
+    missions = 0
+    for day in days:
+        size = sizes.get(day, 0)
+        full = len(portion) == CHUNK_DAYS or missions + size > store.missions_at_once
+        if portion and full:
+            yield portion
+            portion, missions = [], 0
+        portion.append(day)
+        missions += size
+    if portion:
+        yield portion
 
 
 def days_around(days: Sequence[str], before: int, after: int) -> list[str]:

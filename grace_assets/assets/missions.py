@@ -27,7 +27,7 @@ def mission_events(
 
     lake, seen = store.lake(), Counter()
     with lake.exclusive("mission_events", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             rows = to_table(landing.events(days))
             seen.update(rows["mission_id"].to_pylist())
             written = lake.replace("mission_events", days, rows)

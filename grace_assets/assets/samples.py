@@ -37,8 +37,10 @@ def kpi_samples(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     samples, counts, notes = store.samples(), {}, {}
     figures, missing = Counter(), set()
-    for days in chunks(context.partition_keys):
-        if pulled := pull_for(store, days):
+    for days in chunks(store, context.partition_keys):
+        # What was dropped is not fetched once more.
+        closed = store.closed(days)
+        if pulled := pull_for(store, [day for day in days if day not in closed]):
             from grace_assets.sources.pull import SOURCE
 
             figures["queries"] += pulled.queries
@@ -61,6 +63,8 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     None where no source is configured: then the days owe nothing.
     """
     url = environ.get("PROMETHEUS_URL")
+    if not days:
+        return None
     if not url:
         store.source_log().replace_failures(days, ())
         with store.landing() as landing:

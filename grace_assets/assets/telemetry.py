@@ -42,19 +42,25 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
 
 
 def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") -> "pa.Table":
-    """The telemetry rows of some days' missions."""
+    """The telemetry rows of some days' missions; of closed days those that there are."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from grace_assets.core.judge import judge
 
+    closed = store.closed(sorted(set(missions["date"].to_pylist())))
+    kept = store.lake().read("mission_telemetry", closed)
+    known = pc.is_in(missions["mission_id"], pc.unique(kept["mission_id"]))
+    missions = missions.filter(pc.invert(known))
     if missions.num_rows == 0:
-        return store.lake().read("mission_telemetry", [])
+        return kept
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
     neighbours = landing.neighbours(first, last)
-    return judge(
+    judged = judge(
         missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
     )
+    return pa.concat_tables([kept, judged.select(kept.column_names)]) if kept.num_rows else judged
 
 
 @daily_asset(
@@ -76,7 +82,7 @@ def mission_telemetry(
 
     lake, log, strange = store.lake(), store.source_log(), []
     with lake.exclusive("mission_telemetry", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             missions = lake.read("mission_events", days)
             owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(days)]
             rows = with_failures(
@@ -124,7 +130,7 @@ def mission_outcomes(
     lake, now = store.lake(), store.now()
     missing, unbounded, unsupported = [], [], []
     with lake.exclusive("mission_outcomes", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             missions = lake.read("mission_events", days)
             telemetry = lake.read("mission_telemetry", days)
             neighbours = landing.neighbours(*reach(store, missions)) if missions.num_rows else None

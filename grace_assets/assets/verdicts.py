@@ -35,10 +35,10 @@ def mission_verdicts(
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     asked, opened = set(context.partition_keys), set()
     with lake.exclusive("mission_verdicts", context.partition_keys), store.landing() as landing:
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             outcomes = lake.read("mission_outcomes", days)
             history = append_verdicts(lake.read("mission_verdicts", days), outcomes)
-            looks = looks_at(store, landing, days, outcomes)
+            looks = looks_at(store, landing, days, open_ones(store, days, outcomes))
             rows = append_looks(history, looks)
             written = lake.replace("mission_verdicts", days, rows)
             landing.set_due("hold", days, next_due(outcomes, catalogue, now))
@@ -49,6 +49,15 @@ def mission_verdicts(
         # The day on which a relapse showed tells it as a problem.
         landing.note_days(opened, "relapse")
     return dg.MaterializeResult(metadata={"relapses_open_days": sorted(opened)})
+
+
+def open_ones(store: StoreResource, days: Sequence[str], outcomes: "pa.Table") -> "pa.Table":
+    """The outcomes of days whose samples are all there: others are not looked at again."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    closed = pa.array(store.closed(days), pa.string())
+    return outcomes.filter(pc.invert(pc.is_in(outcomes["date"], closed)))
 
 
 def looks_at(
@@ -113,7 +122,7 @@ def hold_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
 
     lake = store.lake()
     with lake.exclusive("hold_daily", context.partition_keys):
-        for days in chunks(context.partition_keys):
+        for days in chunks(store, context.partition_keys):
             columns = ["mission_id", "domain_id", "mission_type", "verdict"]
             outcomes = lake.read("mission_outcomes", days, columns)
             rows = roll_up(outcomes, lake.read("mission_verdicts", days))

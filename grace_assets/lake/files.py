@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from grace_assets.lake.durable import replace_file
+from grace_assets.lake.durable import replace_file, sync_folder
 
 Signature = tuple[object, ...]
 """What differs once a file is replaced."""
@@ -36,6 +37,10 @@ class Files(Protocol):
 
     def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
         """Make the file hold what `write` writes; on return it is durable."""
+        ...
+
+    def remove(self, files: Sequence[str]) -> None:
+        """Take away files, and the folders that held nothing else; durable on return."""
         ...
 
     def signatures(self, folder: str, files: Sequence[str]) -> list[Signature | None]:
@@ -75,6 +80,17 @@ class LocalFiles:
         # Of the folder of days, which a file replaced below it would leave as it was.
         now = time.time_ns()
         os.utime(target.parent.parent, ns=(now, now))
+
+    def remove(self, files: Sequence[str]) -> None:
+        folders = {(self.root / file).parent for file in files}
+        for file in files:
+            (self.root / file).unlink(missing_ok=True)
+        for folder in folders:
+            with suppress(OSError):
+                # What else lies there is not ours.
+                folder.rmdir()
+        for above in {folder.parent for folder in folders}:
+            sync_folder(above)
 
     def signatures(self, _: str, files: Sequence[str]) -> list[Signature | None]:
         return [_signature(f"{self._prefix}/{file}") for file in files]
@@ -133,6 +149,10 @@ class S3Files:
         content = BytesIO()
         write(content)
         self._s3.pipe_file(f"{self._prefix}/{file}", content.getvalue())
+
+    def remove(self, files: Sequence[str]) -> None:
+        if files:
+            self._s3.rm([f"{self._prefix}/{file}" for file in files])
 
     def signatures(self, folder: str, files: Sequence[str]) -> list[Signature | None]:
         below = f"{self._prefix}/{folder}"

@@ -288,6 +288,14 @@ class Landing:
             if day in wanted
         ]
 
+    def counts(self, days: Sequence[str]) -> dict[str, int]:
+        """Missions by day, of days that have some."""
+        rows = self._db.execute(
+            "SELECT day, count(*) FROM mission WHERE day BETWEEN ? AND ? GROUP BY day",
+            (min(days), max(days)),
+        )
+        return dict(rows.fetchall())
+
     def domains(self, since: datetime) -> list[str]:
         """Domains with missions since then."""
         rows = self._db.execute(

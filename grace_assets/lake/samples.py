@@ -22,6 +22,7 @@ from grace_assets.lake.files import Files, LocalFiles
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.tables import write_parquet
 
+_KEPT_SINCE = "samples/kept-since"
 _NAMES = ("source", "domain_id", "metric")
 KEY = (*_NAMES, "timestamp")
 SCHEMA = pa.schema(
@@ -125,6 +126,21 @@ class SampleStore:
         # Each day is sorted by identity, and days ascend: a stable sort by series is all it takes.
         order = pa.array(np.argsort(_series_rank(rows), kind="stable"))
         return rows.combine_chunks().take(order)
+
+    def drop_before(self, day: str) -> list[str]:
+        """Take away the UTC days before `day`; returns them, ascending."""
+        with self._lock("samples"):
+            names = (name for name in self._files.names("samples") if name.startswith("date="))
+            old = sorted(name for name in names if name < f"date={day}")
+            if old:
+                # First: a day must never look complete whose samples are going.
+                self._files.replace(_KEPT_SINCE, lambda target: target.write(day.encode()))
+                self._files.remove([_file(name.removeprefix("date=")) for name in old])
+        return [name.removeprefix("date=") for name in old]
+
+    def kept_since(self) -> str | None:
+        """The first UTC day whose samples were not dropped; null where none ever were."""
+        return next((s.read().decode() for _, s in self._files.sources([_KEPT_SINCE])), None)
 
     def counts(self, day: str) -> dict[str, int]:
         """Samples of a UTC day by source."""

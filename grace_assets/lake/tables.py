@@ -1,6 +1,6 @@
 """The tables on disk: one Parquet file a day and table, replaced whole or not at all.
 
-Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd).
+Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days may lie in `months`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
 from grace_assets.lake.files import Files, LocalFiles, Signature
 from grace_assets.lake.locks import Locks
+from grace_assets.lake.months import Months
+from grace_assets.lake.months import folder as months_folder
 
 PART = "part-0.parquet"
 
@@ -29,17 +31,38 @@ class Lake:
 
     def __init__(self, root: Path, files: Files | None = None, locks: Locks | None = None) -> None:
         self._files = files or LocalFiles(root)
+        self._months = Months(self._files)
         self._locks = locks or Locks(root)
         self.exclusive = self._locks.exclusive
 
     def days(self, table: str) -> list[str]:
         """The days that have been written, ascending."""
-        names = (name for name in self._files.names(_folder(table)) if name.startswith(f"{DATE}="))
-        return sorted(name.removeprefix(f"{DATE}=") for name in names)
+        return sorted({*self.own_days(table), *self._months.days(table)})
+
+    def own_days(self, table: str) -> list[str]:
+        """The days that have a file of their own, in no order."""
+        names = self._files.names(_folder(table))
+        return [name.removeprefix(f"{DATE}=") for name in names if name.startswith(f"{DATE}=")]
 
     def signatures(self, table: str, days: Sequence[str]) -> list[Signature | None]:
         """What differs once a day was made again; null for a day that was never written."""
-        return self._files.signatures(_folder(table), [file_of(table, day) for day in days])
+        own = self._files.signatures(_folder(table), [file_of(table, day) for day in days])
+        if None not in own:
+            return own
+        months = self._months.days(table)
+        files = sorted(
+            {
+                months[day]
+                for day, one in zip(days, own, strict=True)
+                if one is None and day in months
+            }
+        )
+        signed = self._files.signatures(months_folder(table), files) if files else []
+        by_file = dict(zip(files, signed, strict=True))
+        return [
+            one if one is not None else by_file.get(months.get(day, ""))
+            for day, one in zip(days, own, strict=True)
+        ]
 
     def read(
         self, table: str, days: Sequence[str], columns: Sequence[str] | None = None
@@ -51,20 +74,40 @@ class Lake:
         schema = TABLES[table].with_date()
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in (DATE, *columns)])
-        names = [name for name in schema.names if name != DATE]
-        parts = []
+        parts = {}
         days_of = {file_of(table, day): day for day in days}
         for name, source in self._files.sources(list(days_of)):
             # ParquetFile, not read_table: that one imports pandas (half a second).
-            file, day = pq.ParquetFile(source), days_of[name]
-            stored = set(file.schema_arrow.names)
-            part = file.read(columns=[name for name in names if name in stored])
-            for place, name in enumerate(names):
-                if name not in part.column_names:
-                    part = part.add_column(place, name, _nothing(schema.field(name), part.num_rows))
-            dates = pa.repeat(pa.scalar(day), part.num_rows)
-            parts.append(part.add_column(0, schema.field(DATE), dates).cast(schema))
-        return pa.concat_tables(parts) if parts else schema.empty_table()
+            file = pq.ParquetFile(source)
+            groups = range(file.num_row_groups)
+            parts[days_of[name]] = _part(schema, days_of[name], file, groups)
+        # Looked for after the days' own files: those go once their month is there.
+        missing = [day for day in days if day not in parts]
+        for day, file, groups in self._months.read(table, missing) if missing else ():
+            parts[day] = _part(schema, day, file, groups)
+        found = [parts[day] for day in days if day in parts]
+        return pa.concat_tables(found) if found else schema.empty_table()
+
+    def compact(self, table: str, month: str) -> tuple[int, int]:
+        """Put the files of a month's days into one; returns the days that had files, and rows.
+
+        What `read` returns is the same at every instant. Days that lie in the month already stay
+        in it, unless they were made again since.
+        """
+        own = sorted(day for day in self.own_days(table) if day.startswith(month))
+        if not own:
+            return 0, 0
+        with self.exclusive(table, own):
+            days = sorted({*own, *(d for d in self._months.days(table) if d.startswith(month))})
+            rows = {day: self.read(table, [day]) for day in days}
+            self._months.write(table, month, rows)
+            for day, file, groups in self._months.read(table, days):
+                if not _part(TABLES[table].with_date(), day, file, groups).equals(rows[day]):
+                    raise SchemaError(
+                        f"{table}: {day} reads differently in {month}; kept as it was"
+                    )
+            self._files.remove([file_of(table, day) for day in own])
+        return len(own), sum(rows[day].num_rows for day in own)
 
     def replace(self, table: str, days: Sequence[str], rows: pa.Table) -> dict[str, int]:
         """Make `rows` the whole content of `days`; returns the number of rows per day.
@@ -88,7 +131,19 @@ class Lake:
 
     def version(self, table: str) -> int:
         """Another number after each write of ours on this machine; 0 where nobody can tell."""
-        return self._files.version(_folder(table))
+        return self._files.version(_folder(table)) + self._files.version(months_folder(table))
+
+
+def _part(schema: pa.Schema, day: str, file: pq.ParquetFile, groups: Sequence[int]) -> pa.Table:
+    """The rows of a day in row groups of a file, in the columns of `schema`."""
+    names = [name for name in schema.names if name != DATE]
+    stored = set(file.schema_arrow.names)
+    part = file.read_row_groups(list(groups), columns=[name for name in names if name in stored])
+    for place, name in enumerate(names):
+        if name not in part.column_names:
+            part = part.add_column(place, name, _nothing(schema.field(name), part.num_rows))
+    dates = pa.repeat(pa.scalar(day), part.num_rows)
+    return part.add_column(0, schema.field(DATE), dates).cast(schema)
 
 
 def _nothing(field: pa.Field, size: int) -> pa.Array:
