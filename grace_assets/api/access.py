@@ -18,7 +18,6 @@ from ipaddress import ip_address
 from typing import Any
 
 from pydantic import BaseModel
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +40,11 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'"
     ),
 }
+# Nothing is kept by others unless its route says so. As ASGI has them: every answer bears them.
+_SEAL = [
+    (name.encode(), value.encode())
+    for name, value in {**SECURITY_HEADERS, "cache-control": "no-store"}.items()
+]
 
 
 class Problem(BaseModel):
@@ -141,6 +145,12 @@ def _digest(token: bytes) -> bytes:
     return sha256(token).digest()
 
 
+def _authorization(scope: Scope) -> str:
+    # As Starlette reads it, without its objects: it is asked for on every request.
+    found = (value for name, value in scope["headers"] if name == b"authorization")
+    return next(found, b"").decode("latin-1")
+
+
 def scope_needed(method: str, path: str) -> str:
     """What a request needs; whatever is not known to be less needs `admin`."""
     if method in _SAFE or path in _POSTED_READS:
@@ -173,14 +183,13 @@ class Gate:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("cache-control", "no-store")
+                headers = message.get("headers", ())
+                present = {name for name, _ in headers}
+                message["headers"] = [*headers, *(own for own in _SEAL if own[0] not in present)]
             await send(message)
 
         if not (scope["path"] in self._open_paths and scope["method"] in _SAFE):
-            given = Headers(scope=scope).get("authorization", "")
+            given = _authorization(scope)
             needed = scope_needed(scope["method"], scope["path"])
             try:
                 self._access.check(needed, given)

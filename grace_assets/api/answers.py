@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -18,13 +16,11 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request
 from pydantic import BeforeValidator, WithJsonSchema
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
+from starlette.types import Scope
 
 from grace_assets.api.access import Refusal
 from grace_assets.lake.analytics import UnknownDomain
-
-KEPT_SECONDS, KEPT_ANSWERS = 1.0, 256
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -68,49 +64,28 @@ def plain(value: Any) -> Any:
 
 def told(request: Request, made: Callable[..., Any], *args: Any) -> Response:
     """What `made` gives as JSON with its ETag, or 304 where the client has it already."""
-    return _sealed(request, *_encoded(made, *args))
+    answer = encoded(made, *args)
+    return unchanged(request.scope, answer) or answer
 
 
-def _encoded(made: Callable[..., Any], *args: Any) -> tuple[bytes, str]:
-    """The body and its ETag."""
+def encoded(made: Callable[..., Any], *args: Any) -> Response:
+    """What `made` gives as JSON with its ETag."""
     try:
         content = made(*args)
     except UnknownDomain as error:
         raise Refusal(404, "no mission of such a domain was ever seen") from error
     body = json.dumps(plain(content), ensure_ascii=False, allow_nan=False).encode()
-    return body, f'"{sha256(body).hexdigest()[:32]}"'
-
-
-def _sealed(request: Request, body: bytes, tag: str) -> Response:
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
-    if asked := request.headers.get("if-none-match"):
-        known = [part.strip().removeprefix("W/") for part in asked.split(",")]
-        if "*" in known or tag in known:
-            return Response(status_code=304, headers=headers)
+    headers = {"etag": f'"{sha256(body).hexdigest()[:32]}"', "cache-control": "private, no-cache"}
     return Response(body, 200, headers, media_type="application/json")
 
 
-class Prepared:
-    """Answers as they were sent, for as long as `version` stays the same.
-
-    What others than we put into the tables shows when an answer is `KEPT_SECONDS` old.
-    """
-
-    def __init__(self, version: Callable[[], Hashable]) -> None:
-        self._version = version
-        self._kept: OrderedDict[Hashable, tuple[Hashable, float, bytes, str]] = OrderedDict()
-
-    async def told(self, request: Request, made: Callable[..., Any], *args: Any) -> Response:
-        """As `told`; only what has to be made anew is made in a thread."""
-        # Before making: what changes meanwhile makes the next answer anew.
-        key, version = (made, args), self._version()
-        kept = self._kept.get(key)
-        if kept and kept[0] == version and time.monotonic() < kept[1] + KEPT_SECONDS:
-            return _sealed(request, *kept[2:])
-        asked = time.monotonic()
-        body, tag = await run_in_threadpool(_encoded, made, *args)
-        self._kept[key] = (version, asked, body, tag)
-        self._kept.move_to_end(key)
-        if len(self._kept) > KEPT_ANSWERS:
-            self._kept.popitem(last=False)
-        return _sealed(request, body, tag)
+def unchanged(scope: Scope, answer: Response) -> Response | None:
+    """304 instead of `answer` for a client that has it already; else null."""
+    asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
+    if not asked:
+        return None
+    known = [part.strip().removeprefix("W/") for part in asked.decode("latin-1").split(",")]
+    if "*" not in known and answer.headers["etag"] not in known:
+        return None
+    headers = {name: answer.headers[name] for name in ("etag", "cache-control")}
+    return Response(status_code=304, headers=headers)

@@ -28,6 +28,7 @@ from grace_assets.api.ask import Ask, ask_router
 from grace_assets.api.examples import ANSWERS
 from grace_assets.api.generate import Generator, generate_router
 from grace_assets.api.ingest import Ingest, OpenLanding, ingest_router
+from grace_assets.api.prepared import Prepared, SendAgain
 from grace_assets.api.rate import WriteLimit
 from grace_assets.api.reads import Reads, reads_router
 from grace_assets.api.search import search_router
@@ -67,6 +68,10 @@ def build_app(
     """
     always_open = (HEALTH_PATH, OPENAPI_PATH, FIGURES_PATH, *open_paths)
 
+    reads = Reads(lake, today)
+    # An answer without `end_date` is of the day it was given on.
+    prepared = Prepared(lambda tables: (today(), reads.analytics.version(tables)))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
@@ -90,6 +95,7 @@ def build_app(
                 count_write=(writes or WriteLimit(None)).check,
             ),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(SendAgain, prepared=prepared),
         ],
         exception_handlers={
             HTTPException: _refused,
@@ -103,14 +109,13 @@ def build_app(
     app.add_api_route(HEALTH_PATH, _health, summary="Whether the server runs")
     app.add_api_route(FIGURES_PATH, _figures, include_in_schema=False)
     app.include_router(ingest_router(Ingest(open_landing, zone, domain_labels)))
-    reads = Reads(lake, today)
     if generator is not None:
         app.include_router(generate_router(generator, reads))
     if ask is not None:
         app.include_router(ask_router(ask))
     if notes is not None:
         app.include_router(search_router(notes))
-    app.include_router(analytics_router(reads.analytics, today))
+    app.include_router(analytics_router(reads.analytics, today, prepared))
     app.include_router(reads_router(reads))
     app.router.routes.extend(extra_routes)
     _describe(app)

@@ -25,11 +25,12 @@ class TimedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 
     def data_received(self, data: bytes) -> None:
         before = self.cycle
-        if self._timer is None and (before is None or before.response_complete):
-            self._wait()
         super().data_received(data)
+        # Afterwards: most heads come whole, and need no timer.
         if self.cycle is not before:
             self._stop()
+        elif self._timer is None and (before is None or before.response_complete):
+            self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()

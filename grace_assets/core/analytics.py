@@ -15,15 +15,27 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from grace_assets.core import rollups
 from grace_assets.core.calendar_windows import Window
 from grace_assets.core.schemas import DATE, SEVERITIES, VERDICTS
 from grace_assets.core.uncertainty import Interval, quantile, quantile_interval, wilson_interval
 
 TOP_ISSUES = 5
+
+_SUMMED = (
+    "missions",
+    "successes",
+    "failures",
+    "assessed",
+    "duration_seconds_sum",
+    "mttr_seconds_sum",
+    "mttr_count",
+    "effectiveness_sum",
+    "effectiveness_count",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +117,9 @@ def domain_trends(
             open_follow_ups=open_by_domain.get(domain_id, 0),
             top_issues=_top(issues.get(domain_id, ())),
             kpi_trends=changes.get(domain_id, {}),
-            **_totals(rows),
+            **totals,
         )
-        for domain_id, rows in _by_domain(window.of(daily))
+        for domain_id, totals in _totals_by_domain(window.of(daily))
     ]
 
 
@@ -127,7 +139,7 @@ def domain_trend(
         open_follow_ups=open_by_domain.get(domain_id, 0),
         top_issues=_top(issues.get(domain_id, ())),
         kpi_trends=changes.get(domain_id, {}),
-        **_totals(window.of(own[0])),
+        **_all_totals(window.of(own[0])),
     )
 
 
@@ -143,7 +155,7 @@ def stats(
         domains=pc.count_distinct(rows["domain_id"]).as_py(),
         problems=window.of(problems).num_rows,
         open_follow_ups=sum(open_by_domain.values()),
-        **_totals(rows),
+        **_all_totals(rows),
     )
 
 
@@ -175,51 +187,82 @@ def restore_times(daily: pa.Table) -> pa.Array:
     return pc.list_flatten(daily["mttr_seconds_values"].combine_chunks())
 
 
-def _totals(rows: pa.Table) -> dict[str, Any]:
-    """The fields of `Totals` over rows of `domain_daily`."""
-    names = ("missions", "successes", "failures", "assessed", "mttr_count")
-    missions, successes, failures, assessed, restored = (_total(rows[name]) for name in names)
-    times = restore_times(rows).to_numpy(zero_copy_only=False)
+def _totals(
+    sums: Mapping[str, float | None], times: np.ndarray, verdicts: Mapping[str, int]
+) -> dict[str, Any]:
+    """The fields of `Totals`: of the sums of `_SUMMED`, the times to restore and the verdicts."""
+    missions, successes, restored = (
+        sums[name] or 0 for name in ("missions", "successes", "mttr_count")
+    )
+    # Ordered once: the quantiles and their intervals then find their ranks at once.
+    times = np.sort(times)
     return {
         "total_missions": missions,
         "successes": successes,
-        "failures": failures,
+        "failures": sums["failures"] or 0,
         "success_rate": successes / missions if missions else None,
         "success_rate_interval": wilson_interval(successes, missions) if missions else None,
-        "avg_duration_seconds": rollups.avg_duration_seconds(rows),
-        "assessed": assessed,
-        "avg_effectiveness_score": rollups.avg_effectiveness_score(rows),
-        "mttr_seconds": rollups.mttr_seconds(rows),
+        "avg_duration_seconds": _mean(sums, "duration_seconds_sum", "missions"),
+        "assessed": sums["assessed"] or 0,
+        "avg_effectiveness_score": _mean(sums, "effectiveness_sum", "effectiveness_count"),
+        "mttr_seconds": _mean(sums, "mttr_seconds_sum", "mttr_count"),
         "mttr_count": restored,
         "without_time_to_restore": missions - restored,
         "mttr_p50_seconds": quantile(times, 0.5),
         "mttr_p50_interval": quantile_interval(times, 0.5),
         "mttr_p90_seconds": quantile(times, 0.9),
         "mttr_p90_interval": quantile_interval(times, 0.9),
-        "verdicts": _verdicts(rows),
+        "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdict in verdicts},
     }
 
 
-def _total(counts: pa.ChunkedArray) -> int:
-    return pc.sum(counts).as_py() or 0
+def _mean(sums: Mapping[str, float | None], total: str, count: str) -> float | None:
+    return sums[total] / sums[count] if sums[count] else None
 
 
-def _verdicts(rows: pa.Table) -> dict[str, int]:
-    """Verdict → missions, verdicts in their own order; those of no mission are absent."""
-    counts: Counter[str] = Counter()
-    for day in rows["verdicts"].to_pylist():
-        counts.update({verdict: int(n) for verdict, n in day})
-    return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+def _all_totals(rows: pa.Table) -> dict[str, Any]:
+    """Of any rows of `domain_daily` together."""
+    sums = {name: pc.sum(rows[name]).as_py() for name in _SUMMED}
+    verdicts = sum(_verdicts(rows).values(), Counter())
+    return _totals(sums, _times(rows), verdicts)
 
 
-def _by_domain(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Domain and its rows by date: sums then do not depend on the order of files."""
-    ordered = rows.sort_by([("domain_id", "ascending"), (DATE, "ascending")])
-    sizes = Counter(ordered["domain_id"].to_pylist())
-    start = 0
-    for domain_id, size in sizes.items():
-        yield domain_id, ordered.slice(start, size)
+def _totals_by_domain(rows: pa.Table) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Domain and its totals, by name."""
+    # By date too: sums then do not depend on the order of files.
+    ordered = rows.sort_by([("domain_id", "ascending"), (DATE, "ascending")]).combine_chunks()
+    wanted = [(DATE, "count"), *((name, "sum") for name in _SUMMED)]
+    groups = ordered.group_by("domain_id", use_threads=False).aggregate(wanted).to_pylist()
+    verdicts, start = _verdicts(ordered), 0
+    for group in groups:
+        domain_id, size = group["domain_id"], group[f"{DATE}_count"]
+        sums = {name: group[f"{name}_sum"] for name in _SUMMED}
+        times = _times(ordered.slice(start, size))
+        yield domain_id, _totals(sums, times, verdicts.get(domain_id, {}))
         start += size
+
+
+def _times(rows: pa.Table) -> np.ndarray:
+    return restore_times(rows).to_numpy(zero_copy_only=False)
+
+
+def _verdicts(rows: pa.Table) -> dict[str, Counter[str]]:
+    """Domain → verdict → missions; verdicts of no mission are absent."""
+    maps = rows["verdicts"].combine_chunks()
+    ends = maps.offsets.to_numpy()
+    domains = np.repeat(np.arange(len(maps)), np.diff(ends))
+    columns = {
+        "domain_id": rows["domain_id"].take(pa.array(domains)),
+        "verdict": maps.keys[ends[0] : ends[-1]],
+        "n": maps.items[ends[0] : ends[-1]],
+    }
+    keys = ["domain_id", "verdict"]
+    groups = pa.table(columns).group_by(keys, use_threads=False).aggregate([("n", "sum")])
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in groups.to_pylist():
+        if row["n_sum"]:
+            counts[row["domain_id"]][row["verdict"]] = int(row["n_sum"])
+    return counts
 
 
 def _kpi_trends(kpis: pa.Table) -> dict[str, dict[str, float | None]]:

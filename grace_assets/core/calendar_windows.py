@@ -6,6 +6,8 @@ dates, never hours.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, get_args
@@ -40,6 +42,11 @@ class Window:
     def __contains__(self, day: str) -> bool:
         """Whether it holds `day` (`YYYY-MM-DD`)."""
         return self.first.isoformat() <= day <= self.last.isoformat()
+
+    def days_of(self, days: Sequence[str]) -> Sequence[str]:
+        """Those of `days` (ascending) that it holds."""
+        first = bisect_left(days, self.first.isoformat())
+        return days[first : bisect_right(days, self.last.isoformat())]
 
     def of(self, rows: pa.Table) -> pa.Table:
         """The rows of a table (`date` in front) that lie in the window."""

@@ -61,7 +61,7 @@ def missions_per_domain(
     """
     rows = labelled(window.of(daily), granularity)
     keys = ["domain_id", DATE]
-    groups = rows.group_by(keys).aggregate([("missions", "sum")])
+    groups = rows.group_by(keys, use_threads=False).aggregate([("missions", "sum")])
     counts: dict[str, list[MissionCount]] = {}
     for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist():
         point = MissionCount(row[DATE], row["missions_sum"])

@@ -68,23 +68,31 @@ def quantile_interval(
     n = len(values)
     if not n:
         return None, None
-    below = _binomial_cdf(n, p)
+    first, below = _binomial_cdf(n, p)
     # 1-based ranks: P(B < low) <= TAIL and P(B >= high) <= TAIL; 0 and n + 1 are no ranks.
-    low = int(np.searchsorted(below, TAIL, side="right"))
-    high = int(np.searchsorted(below, 1 - TAIL, side="left")) + 1
-    ordered = np.sort(values)
+    low = first + int(np.searchsorted(below, TAIL, side="right"))
+    high = first + int(np.searchsorted(below, 1 - TAIL, side="left")) + 1
+    ranks = [rank - 1 for rank in (low, high) if 1 <= rank <= n]
+    ordered = np.partition(values, ranks) if ranks else values
     return (
         float(ordered[low - 1]) if low else None,
         float(ordered[high - 1]) if high <= n else None,
     )
 
 
-def _binomial_cdf(n: int, p: float) -> np.ndarray:
-    """P(B <= i) for i = 0..n, 0 < p < 1. Through logarithms: (1 − p) ** n vanishes early."""
-    i = np.arange(n)
+def _binomial_cdf(n: int, p: float) -> tuple[int, np.ndarray]:
+    """(first, P(B <= i) for i from there on), 0 < p < 1, as far as it is neither 0 nor 1.
+
+    Twelve standard deviations from the mean there is less than a double can add. Through
+    logarithms: (1 − p) ** n vanishes early.
+    """
+    reach = 12 * math.sqrt(n * p * (1 - p)) + 12
+    first, last = max(0, math.floor(n * p - reach)), min(n, math.ceil(n * p + reach))
+    i = np.arange(first, last)
     steps = np.log((n - i) / (i + 1)) + math.log(p / (1 - p))
-    logs = n * math.log1p(-p) + np.concatenate([[0.0], np.cumsum(steps)])
-    return np.cumsum(np.exp(logs))
+    ways = math.lgamma(n + 1) - math.lgamma(first + 1) - math.lgamma(n - first + 1)
+    start = ways + first * math.log(p) + (n - first) * math.log1p(-p)
+    return first, np.cumsum(np.exp(start + np.concatenate([[0.0], np.cumsum(steps)])))
 
 
 def mean_interval(

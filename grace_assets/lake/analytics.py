@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
+from grace_assets.lake.day_cache import CACHED_TABLES, DayCache
 from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
@@ -26,8 +27,6 @@ _BRIEFS = ("missions", "revision")
 
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
-
-_TABLES = ("domain_daily", "kpi_daily", "problems", "follow_up_missions", "mission_outcomes")
 
 Columns = tuple[str, ...] | None
 
@@ -45,15 +44,16 @@ class Analytics:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+        self._cache = DayCache(lake)
         self._days: dict[tuple[str, Columns, str], tuple[Signature, pa.Table]] = {}
         self._windows: OrderedDict[
             tuple[str, Columns, tuple[str, ...]], tuple[list[Signature | None], pa.Table]
         ] = OrderedDict()
         self._lock = threading.Lock()
 
-    def version(self) -> tuple[int, ...]:
-        """Another one after a write of ours to a table that trends, counts and sums are of."""
-        return tuple(self._lake.version(table) for table in _TABLES)
+    def version(self, tables: tuple[str, ...]) -> tuple[int, ...]:
+        """Another one after a write of ours to one of the tables."""
+        return tuple(self._lake.version(table) for table in tables)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
@@ -230,7 +230,7 @@ class Analytics:
         return analytics.open_follow_ups(follow_ups, later, end_date)
 
     def _within(self, table: str, span: Window, columns: Columns = None) -> pa.Table:
-        return self.of_days(table, [day for day in self._lake.days(table) if day in span], columns)
+        return self.of_days(table, span.days_of(self._lake.days(table)), columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
         return self.of_days(table, self._lake.days(table), columns)
@@ -246,10 +246,14 @@ class Analytics:
                 self._windows.move_to_end(key)
                 return kept[1]
         parts = [self._lake.read(table, [], columns)]
-        parts += [
-            self._day((table, columns, day), signature)
-            for day, signature in zip(days, signatures, strict=True)
-        ]
+        if table in CACHED_TABLES:
+            cached = self._cache.rows(table, days, signatures)
+            parts += [rows.select(parts[0].column_names) for rows in cached]
+        else:
+            parts += [
+                self._day((table, columns, day), signature)
+                for day, signature in zip(days, signatures, strict=True)
+            ]
         rows = pa.concat_tables(parts).combine_chunks()
         with self._lock:
             self._windows[key] = (signatures, rows)

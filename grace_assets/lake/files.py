@@ -98,7 +98,7 @@ class LocalFiles:
 
     def version(self, folder: str) -> int:
         try:
-            return (self.root / folder).stat().st_mtime_ns
+            return os.stat(f"{self._prefix}/{folder}").st_mtime_ns  # noqa: PTH116 - each request
         except FileNotFoundError:
             return 0
 

@@ -34,6 +34,7 @@ class Lake:
         self._months = Months(self._files)
         self._locks = locks or Locks(root)
         self.exclusive = self._locks.exclusive
+        self.cache = root / "cache"
 
     def days(self, table: str) -> list[str]:
         """The days that have been written, ascending."""

@@ -1,0 +1,88 @@
+"""Answers that are sent again as they were, in front of the framework that would make them anew.
+
+Matching a route and checking its parameters takes far longer than sending a few kilobytes. Who
+may ask and by which name is checked before: this stands behind the gate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from grace_assets.api.answers import encoded, unchanged
+
+KEPT_SECONDS, KEPT_ANSWERS = 1.0, 256
+
+Tables = tuple[str, ...]
+_Key = tuple[str, bytes]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An answer of `tables` as they were at `version`, asked for at a time of the clock's own."""
+
+    tables: Tables
+    version: Hashable
+    asked: float
+    answer: Response
+
+
+class Prepared:
+    """Answers by path and query, for as long as `version` of the tables they are of is the same.
+
+    What others than we put into the tables shows when an answer is `KEPT_SECONDS` old.
+    """
+
+    def __init__(self, version: Callable[[Tables], Hashable]) -> None:
+        self._version = version
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+
+    def found(self, scope: Scope) -> Response | None:
+        """What would be told now, where it is known without making it."""
+        kept = self._kept.get(_key(scope))
+        if kept is None or time.monotonic() >= kept.asked + KEPT_SECONDS:
+            return None
+        try:
+            version = self._version(kept.tables)
+        except OSError:
+            # The route meets it as well, and says it as every route does.
+            return None
+        return (unchanged(scope, kept.answer) or kept.answer) if version == kept.version else None
+
+    async def told(
+        self, request: Request, tables: Tables, made: Callable[..., Any], *args: Any
+    ) -> Response:
+        """As `answers.told`, made of `tables` in a thread, and kept."""
+        # Before making: what changes meanwhile makes the next answer anew.
+        version, asked, key = self._version(tables), time.monotonic(), _key(request.scope)
+        answer = await run_in_threadpool(encoded, made, *args)
+        self._kept[key] = _Kept(tables, version, asked, answer)
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT_ANSWERS:
+            self._kept.popitem(last=False)
+        return unchanged(request.scope, answer) or answer
+
+
+def _key(scope: Scope) -> _Key:
+    return scope["path"], scope["query_string"]
+
+
+class SendAgain:
+    """In front of the routes: what `prepared` has found goes out, all else is made there."""
+
+    def __init__(self, app: ASGIApp, prepared: Prepared) -> None:
+        self._app = app
+        self._prepared = prepared
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        answer = self._prepared.found(scope) if asked else None
+        await (answer or self._app)(scope, receive, send)
