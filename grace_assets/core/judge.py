@@ -104,7 +104,7 @@ def judge(
         context = Context(window_open[chunk], triggers[chunk], is_hold=delay > 0)
         # Values at the edge of a float may overflow on the way; such results become null.
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            cuts = cut(some, ours, busy, rows, not_positive, delay)
+            cuts = cut(some, ours, busy, rows, its_rules, not_positive, delay)
             return _judged(read(series, cuts, its_rules, some.window), its_rules, context)
 
     # NumPy lets go of the interpreter while it computes.

@@ -75,8 +75,9 @@ def mission_views(
     rows = Locator(series, first.min(), last.max())
     busy = windows.with_neighbours(ours, neighbours)
     not_positive = np.append(0, np.cumsum(series.values <= 0))
-    cuts = cut(pairs, ours, busy, rows, not_positive)
-    _, usable = reference_days(cuts, rules_of(series.metric, catalogue).take(pairs.series))
+    rules = rules_of(series.metric, catalogue).take(pairs.series)
+    cuts = cut(pairs, ours, busy, rows, rules, not_positive)
+    _, usable = reference_days(cuts, rules)
     start, end = int(ours.started[0]), int(ours.completed[0])
     views = []
     for row, at in enumerate(pairs.series):

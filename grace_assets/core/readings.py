@@ -8,6 +8,7 @@ factor cancels; everything else by difference. What follows from it is decided i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -135,17 +136,54 @@ class Readings:
         return np.where(self.logarithmic, np.exp(self.sign * values), self.sign * values)
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Measured values from row `start` of a series on, and their logarithms."""
+
+    start: int
+    values: np.ndarray
+    logs: np.ndarray
+
+    @classmethod
+    def of(cls, series: Series, cuts: Cuts) -> Samples:
+        """Those that the windows hold."""
+        held = cuts.count > 0
+        start = int(cuts.first.min(initial=len(series.values), where=held))
+        stop = int((cuts.first + cuts.count).max(initial=0, where=held))
+        values = series.values[start : stop + 1]
+        return cls(start, values, np.log(values))
+
+    def windows(
+        self,
+        first: np.ndarray,
+        count: np.ndarray,
+        width: int,
+        sign: np.ndarray,
+        logarithmic: np.ndarray,
+    ) -> np.ndarray:
+        """Windows on the judged scale as rows of a matrix, see `windows.gather`."""
+        first = np.where(count > 0, first - self.start, 0)
+        matrix = np.empty((*first.shape, width))
+        for of, rows in ((self.logs, logarithmic), (self.values, ~logarithmic)):
+            if rows.any():
+                matrix[rows] = windows.gather(of, first[rows], count[rows], width)
+        matrix *= sign.reshape(-1, *[1] * first.ndim)
+        return matrix
+
+
 def cut(
     pairs: Pairs,
     missions: Missions,
     busy: Missions,
     rows: Locator,
+    rules: Rules,
     not_positive: np.ndarray,
     later: int = 0,
 ) -> Cuts:
-    """Find every window's rows.
+    """Find every window's rows. Those of reference days only where it matters what they hold.
 
     Args:
+        rules: of each pair.
         busy: all missions known, these and others: their days do not serve as reference.
         not_positive: for each sample row and one more, how many values before it are ≤ 0.
         later: microseconds by which the window after lies later; its reference days stay.
@@ -158,21 +196,24 @@ def cut(
     stop = np.where(onset >= start, end, start)
     low, post = stop - window, end + pairs.settle
     days = missions.days_back[pairs.mission]
-    edges = [(low, stop), (post + later, post + later + window)]
-    edges += [(edge - day, edge + window - day) for edge in (low, post) for day in days.T]
-    first = np.stack([rows.first_row(pairs.series, since) for since, _ in edges], axis=1)
-    last = np.stack([rows.first_row(pairs.series, until) for _, until in edges], axis=1)
+    free = _free_days(pairs, missions, busy, stop)
+    first = np.zeros((len(pairs), _REFERENCE + 2 * REFERENCE_DAYS), np.int64)
+    last = first.copy()
+    for column, edge in enumerate((low, post + later)):
+        first[:, column] = rows.first_row(pairs.series, edge)
+        last[:, column] = rows.first_row(pairs.series, edge + window)
+    # Silence that reads as zero is told by every window.
+    some = np.flatnonzero((free.sum(axis=1) >= estimate.MIN_REFERENCE) | rules.zero)
+    edges = (edge[some] - day[some] for edge in (low, post) for day in days.T)
+    for column, edge in enumerate(edges, start=_REFERENCE):
+        first[some, column] = rows.first_row(pairs.series[some], edge)
+        last[some, column] = rows.first_row(pairs.series[some], edge + window[some])
     n_before = last[:, 0] - first[:, 0]
     since = rows.first_row(pairs.series, np.clip(onset, low, stop))
     told = last[:, 0] - since >= estimate.MIN_SHORT_SAMPLES
     first[:, 0] = np.where(told, since, first[:, 0])
     pre = rows.first_row(pairs.series, start - window)
     plain_post = rows.first_row(pairs.series, post)
-    # The window before a mission shows its problem and the settle time its echo: neither is
-    # an ordinary day, so other missions count with both.
-    busy_from = (low - pairs.settle)[:, None] - days
-    busy_until = (post + 2 * window)[:, None] - days
-    free = windows.overlapping(missions.domain[pairs.mission], busy_from, busy_until, busy) == 0
     earliest = rows.first_row(pairs.series, low - days[:, -1])
     return Cuts(
         first=first,
@@ -184,6 +225,26 @@ def cut(
         positive=not_positive[last[:, _AFTER]] == not_positive[earliest],
         between=post + later - stop,
     )
+
+
+def _free_days(pairs: Pairs, missions: Missions, busy: Missions, stop: np.ndarray) -> np.ndarray:
+    """Which earlier days (rows, days) hold nothing of another mission.
+
+    The window before a mission shows its problem and the settle time its echo: neither is an
+    ordinary day, so other missions count with both.
+    """
+    # Metrics of the same mission with the same windows have the same free days.
+    times = np.stack([pairs.mission, pairs.settle, pairs.window])
+    order = np.lexsort(times)
+    new = np.append(True, (np.diff(times[:, order]) != 0).any(axis=0))[: len(order)]
+    same = np.empty(len(order), np.int64)
+    same[order] = np.cumsum(new) - 1
+    one = order[new]
+    mission, settle, window = times[:, one]
+    back = missions.days_back[mission]
+    since = (stop[one] - window - settle)[:, None] - back
+    until = (missions.completed[mission] + settle + 2 * window)[:, None] - back
+    return (windows.overlapping(missions.domain[mission], since, until, busy) == 0)[same]
 
 
 def reference_days(cuts: Cuts, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
@@ -210,18 +271,24 @@ def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readin
     logarithmic = cuts.positive & (rules.kind == "gauge") & (rules.direction != "band")
     sign = np.where(rules.direction == "higher", -1.0, 1.0)
     apart = 1 + cuts.between / window * n_usual
+    samples = Samples.of(series, cuts)
     levels, noise = np.empty((2, 4, size)), np.empty((len(fields(Noise)), size))
     begun = np.zeros(size, np.int64)
-    for rows, width in windows.batches(count.max(axis=1, initial=0), count.shape[1]):
-        matrix = windows.gather(series.values, cuts.first[rows], cuts.count[rows], width)
-        inside = np.arange(width) < count[rows][..., None]
-        matrix = np.where(inside & np.isnan(matrix), 0.0, matrix)
-        matrix = _scaled(matrix, sign[rows, None, None], logarithmic[rows, None, None])
-        both = rules.direction[rows] == "band"
-        means = rules.kind[rows] == "count"
-        levels[:, :, rows], noise[:, rows], begun[rows] = _batch(
-            matrix, count[rows].copy(), usable[rows], means, both
-        )
+    for some, columns in _used(usable):
+        slots = np.take_along_axis(count[some], columns, axis=1)
+        for batch, width in windows.batches(slots.max(axis=1, initial=0), columns.shape[1]):
+            rows = some[batch]
+            first, there = (
+                np.take_along_axis(of[rows], columns[batch], axis=1)
+                for of in (cuts.first, cuts.count)
+            )
+            matrix = samples.windows(first, there, width, sign[rows], logarithmic[rows])
+            if rules.zero[rows].any():
+                silent = np.isnan(matrix) & ~windows.outside(slots[batch], width)
+                np.copyto(matrix, 0.0, where=silent)
+            levels[:, :, rows], noise[:, rows], begun[rows] = _batch(
+                matrix, slots[batch], rules.kind[rows] == "count", rules.direction[rows] == "band"
+            )
     noise = Noise.of(noise)
     return Readings(
         pre=_plain(series, *cuts.pre, rules.zero),
@@ -237,12 +304,12 @@ def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readin
         before=Level(*levels[0]),
         after=Level(*levels[1]),
         noise=noise,
-        steps=_steps(series, cuts, begun, noise, sign, logarithmic),
+        steps=_steps(samples, cuts, begun, noise, sign, logarithmic),
     )
 
 
 def _steps(
-    series: Series,
+    samples: Samples,
     cuts: Cuts,
     begun: np.ndarray,
     noise: Noise,
@@ -264,8 +331,7 @@ def _steps(
     wanted = np.flatnonzero(near)
     for some, width in windows.batches(length[near]):
         rows = wanted[some]
-        matrix = windows.gather(series.values, since[rows], length[rows], width)
-        matrix = _scaled(matrix, sign[rows, None], logarithmic[rows, None])
+        matrix = samples.windows(since[rows], length[rows], width, sign[rows], logarithmic[rows])
         (_, up), (_, down) = surest_steps(
             matrix,
             length[rows],
@@ -279,25 +345,48 @@ def _steps(
     return steps
 
 
+def _used(usable: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows with as many reference days, and the columns (rows, windows) of their windows."""
+    days = usable.sum(axis=1)
+    for number in np.unique(days):
+        rows = np.flatnonzero(days == number)
+        day = np.nonzero(usable[rows])[1].reshape(len(rows), number)
+        own = np.tile(np.arange(_REFERENCE), (len(rows), 1))
+        yield rows, np.hstack([own, _REFERENCE + day, _REFERENCE + REFERENCE_DAYS + day])
+
+
 def _batch(
-    matrix: np.ndarray, count: np.ndarray, usable: np.ndarray, means: np.ndarray, both: np.ndarray
+    matrix: np.ndarray, count: np.ndarray, means: np.ndarray, both: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Levels before and after, (2, 4, rows), the noise as columns, and where problems began.
 
-    Changes `matrix` and `count`: what precedes a step in the window before is left out of it.
+    `matrix` (rows, windows, width) holds the two windows of the mission, then the reference
+    windows, those before and those after. Changes it and `count`: what precedes a step in the
+    window before is left out of it.
     """
-    noise = _noise(matrix, _centres(matrix, count, means), usable, count)
-    begun = _begun(matrix[:, 0], count[:, 0], noise, both)
-    columns = np.minimum(np.arange(matrix.shape[-1]) + begun[:, None], matrix.shape[-1] - 1)
-    count[:, 0] -= begun
-    moved = np.take_along_axis(matrix[:, 0], columns, axis=1)
-    matrix[:, 0] = np.where(np.arange(matrix.shape[-1]) < count[:, :1], moved, np.nan)
+    width = matrix.shape[-1]
     centres = _centres(matrix, count, means)
+    of_days = (len(matrix), 2, -1)
+    history = matrix.shape[1] > _REFERENCE
+    if history:
+        noise = reference_noise(
+            matrix[:, _REFERENCE:].reshape(*of_days, width),
+            centres[:, _REFERENCE:].reshape(of_days),
+            count[:, _REFERENCE:].reshape(of_days),
+        )
+    else:
+        noise = own_noise(matrix, centres, count)
+    begun = _begun(matrix[:, 0], count[:, 0], noise, both)
+    moved = np.flatnonzero(begun)
+    count[:, 0] -= begun
+    start = moved * width * matrix.shape[1] + begun[moved]
+    matrix[moved, 0] = windows.gather(matrix.ravel(), start, count[moved, 0], width)
+    centres[moved, :1] = _centres(matrix[moved, :1], count[moved, :1], means[moved])
     weighted = weighted_level(matrix, count, centres, noise.sd[:, None], noise.r[:, None])
-    before, after = np.moveaxis(weighted[:, _REFERENCE:].reshape(len(matrix), 2, -1), 1, 0)
-    changes = np.where(usable, before - after, np.nan)
-    change, change_sd = ordinary_change(changes, noise.days)
-    noise = replace(noise, change=change, change_sd=change_sd)
+    if history:
+        before, after = np.moveaxis(weighted[:, _REFERENCE:].reshape(of_days), 1, 0)
+        change, change_sd = ordinary_change(before - after, noise.days)
+        noise = replace(noise, change=change, change_sd=change_sd)
     mission = slice(0, _REFERENCE)
     deviation = own_deviation(matrix[:, mission], noise.r)
     levels = np.stack(
@@ -310,7 +399,7 @@ def _begun(before: np.ndarray, count: np.ndarray, noise: Noise, both: np.ndarray
     """Where in the window before the problem began; a band's may begin on either side of it."""
     last = count - estimate.MIN_SHORT_SAMPLES
     (up, z_up), (down, z_down) = surest_steps(
-        before, count, noise.sd, noise.r, np.ones(len(last)), last
+        before, count, noise.sd, noise.r, np.ones_like(last), last
     )
     begun = np.where(z_up > estimate.Z_BEGUN, up, 0)
     return np.where(both & (z_down > estimate.Z_BEGUN), np.maximum(begun, down), begun)
@@ -321,21 +410,6 @@ def _centres(matrix: np.ndarray, count: np.ndarray, means: np.ndarray) -> np.nda
     centres = windows.row_medians(matrix, count)
     centres[means] = nan_mean(matrix[means])
     return centres
-
-
-def _noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray, count: np.ndarray) -> Noise:
-    """Noise of the reference days where there are enough, else of the mission's own windows."""
-    own = [0, _AFTER]
-    noise = own_noise(matrix[:, own], centres[:, own], count[:, own]).columns()
-    with_history = usable.any(axis=1)
-    if with_history.any():
-        days = (2, REFERENCE_DAYS)
-        noise[:, with_history] = reference_noise(
-            matrix[with_history, _REFERENCE:].reshape(-1, *days, matrix.shape[-1]),
-            centres[with_history, _REFERENCE:].reshape(-1, *days),
-            usable[with_history],
-        ).columns()
-    return Noise.of(noise)
 
 
 def _plain(series: Series, first: np.ndarray, count: np.ndarray, zero: np.ndarray) -> np.ndarray:

@@ -15,14 +15,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 
 from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 REFERENCE_DAYS = 14
-_CELLS = 1 << 21
-"""Cells of one batch matrix: bounds the memory, never the result."""
+_CELLS = 1 << 17
+"""Cells of one batch matrix, so that a processor keeps it at hand; it never changes a result."""
 
 
 @dataclass(frozen=True)
@@ -243,10 +244,11 @@ def medians(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.ndar
 def batches(count: np.ndarray, depth: int = 1) -> Iterator[tuple[np.ndarray, int]]:
     """Rows in batches of equal matrix width, at most `_CELLS` cells each.
 
-    The width is a power of two that depends on the row's own count alone, so that a sum over it
-    is the same to the last bit whatever other rows are judged in the same run.
+    The width, 8, 12, 16, 24, 32 and so on, depends on the row's own count alone, so that a sum
+    over it is the same to the last bit whatever other rows are judged in the same run.
     """
-    width = 1 << np.ceil(np.log2(np.maximum(count, 8))).astype(np.int64)
+    power = 1 << np.ceil(np.log2(np.maximum(count, 8))).astype(np.int64)
+    width = np.where((count > 8) & (count <= power * 3 // 4), power * 3 // 4, power)
     for size in np.unique(width):
         rows = np.flatnonzero(width == size)
         step = max(1, _CELLS // int(size * depth))
@@ -256,12 +258,17 @@ def batches(count: np.ndarray, depth: int = 1) -> Iterator[tuple[np.ndarray, int
 
 def gather(values: np.ndarray, first: np.ndarray, count: np.ndarray, width: int) -> np.ndarray:
     """Windows as rows of a matrix (any leading shape), padded with NaN to `width`."""
-    place = np.arange(width)
-    inside = place < count[..., None]
-    if not len(values):
-        return np.full(inside.shape, np.nan)
-    rows = np.minimum(first[..., None] + place, len(values) - 1)
-    return np.where(inside, values[rows], np.nan)
+    beyond = first.max(initial=0) + width - len(values)
+    if beyond > 0:
+        values = np.append(values, np.full(beyond, np.nan))
+    matrix = sliding_window_view(values, width)[first]
+    np.copyto(matrix, np.nan, where=outside(count, width))
+    return matrix
+
+
+def outside(count: np.ndarray, width: int) -> np.ndarray:
+    """Which cells of windows of that shape are padding."""
+    return np.arange(width) >= count[..., None]
 
 
 def row_medians(matrix: np.ndarray, count: np.ndarray) -> np.ndarray:
