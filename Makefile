@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale kill-delivery reliability mutants search-recall api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity kill-delivery reliability mutants search-recall api-fuzz lint format lock clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: $(VENV)/installed-dev  ## Everything that takes time, beside a peer in th
 
 scale: $(VENV)/installed-dev  ## Two workers on PostgreSQL, S3 and Redis, one killed: tables as of one machine
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+capacity: $(VENV)/installed-dev  ## What a mission, a day and a sample cost, and what that means for more
+	$(BIN)/python -m benchmarks.capacity
 
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)
