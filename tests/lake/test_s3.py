@@ -66,6 +66,19 @@ def test_another_process_sees_a_new_and_a_remade_day_at_once(lake, tmp_path, buc
     assert reader.day_of_mission("m2") == DAY
 
 
+def test_what_was_cached_of_the_bucket_stands_until_its_day_is_made_again(
+    lake, tmp_path, bucket, request
+):
+    def told() -> list[str]:
+        reader = Lake(tmp_path / "other", S3Files(f"{bucket}/{request.node.name}"))
+        return Analytics(reader).of_days("problems", [DAY])["problem_id"].to_pylist()
+
+    for name in ("p1", "p2"):
+        lake.replace("problems", [DAY], table("problems", [problem(name)]))
+        assert told() == told() == [name]
+    assert (tmp_path / "other" / "cache" / "problems" / f"{DAY[:7]}.arrow").exists()
+
+
 def test_sixteen_writers_race_and_no_reader_ever_finds_half_a_file(lake, tmp_path, bucket, request):
     place = f"{bucket}/{request.node.name}"
     versions = [
