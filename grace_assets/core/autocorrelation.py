@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grace_assets.core.windows import gather, outside
+from grace_assets.core.padded import gather, outside
 
 TRUSTED_R = 0.9
 """Above it the best weights would rest on the first and last sample of a window alone."""

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
-from grace_assets.core.readings import cut, reference_days, rules_of
+from grace_assets.core.cuts import cut, reference_days
+from grace_assets.core.rules import rules_of
 from grace_assets.core.windows import REFERENCE_DAYS, Locator
 
 BEFORE = timedelta(days=REFERENCE_DAYS, hours=1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from grace_assets.core.autocorrelation import effective_n
-from grace_assets.core.windows import outside
+from grace_assets.core.padded import outside
 
 OUTLIER = 5
 """Times the usual deviation from which on a value says no more about the noise."""

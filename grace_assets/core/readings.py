@@ -1,9 +1,9 @@
-"""What the samples say around each mission: windows, levels and noise, on the judged scale.
+"""What the samples say around each mission: levels and noise of its windows, on the judged scale.
 
-Belongs here: which rows of a series a mission's windows hold, which earlier days serve as
-reference, and turning values into numbers where lower is better. Gauges that are positive
-throughout are compared as ratios (logarithms), so that the unit cannot matter and a seasonal
-factor cancels; everything else by difference. What follows from it is decided in `judge`.
+Belongs here: turning values into numbers where lower is better, and what each window is read as.
+Gauges that are positive throughout are compared as ratios (logarithms), so that the unit cannot
+matter and a seasonal factor cancels; everything else by difference. What follows from it is
+decided in `judge`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from grace_assets.core import estimate, windows
+from grace_assets.core import estimate, padded
 from grace_assets.core.autocorrelation import surest_steps, weighted_level
-from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
+from grace_assets.core.cuts import AFTER, REFERENCE, Cuts, reference_days, silent_slots
 from grace_assets.core.estimate import Level
 from grace_assets.core.noise import (
     Noise,
@@ -26,86 +26,8 @@ from grace_assets.core.noise import (
     own_noise,
     reference_noise,
 )
-from grace_assets.core.windows import REFERENCE_DAYS, Locator, Missions, Pairs, Series
-
-# Windows in their order: before, after, then the reference days of the window before and of the
-# window after.
-_AFTER = 1
-_REFERENCE = 2
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The catalogue's rules as columns, one entry a row; NaN where a number is not given."""
-
-    known: np.ndarray
-    direction: np.ndarray
-    unit: np.ndarray
-    kind: np.ndarray
-    zero: np.ndarray
-    min_samples: np.ndarray
-    min_coverage: np.ndarray
-    min_effect_rel: np.ndarray
-    min_effect_abs: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    target: np.ndarray
-    max_plausible: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Rules:
-        return Rules(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-
-def rules_of(metrics: np.ndarray, catalogue: Catalogue) -> Rules:
-    """The rule of each metric name; defaults and `known` False where there is none."""
-    found = [catalogue.rule(metric) for metric in metrics]
-    rules = [rule or UNRULED for rule in found]
-
-    def text(name: str) -> np.ndarray:
-        return np.array([getattr(rule, name) for rule in rules], object)
-
-    def number(name: str) -> np.ndarray:
-        return np.array([getattr(rule, name) for rule in rules], float)
-
-    return Rules(
-        known=np.array([rule is not None for rule in found], bool),
-        direction=text("direction"),
-        unit=np.array([_unit(rule) for rule in rules], object),
-        kind=text("kind"),
-        zero=text("missing") == "zero",
-        min_samples=number("min_samples"),
-        min_coverage=number("min_coverage"),
-        min_effect_rel=number("min_effect_rel"),
-        min_effect_abs=number("min_effect_abs"),
-        low=number("low"),
-        high=number("high"),
-        target=number("target"),
-        max_plausible=number("max_plausible"),
-    )
-
-
-def _unit(rule: MetricRule) -> str | None:
-    return f"{rule.unit}/s" if rule.unit and rule.kind == "counter" else rule.unit
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """Rows of every window: (rows, windows) first row and count, in the order above.
-
-    The window before is the part since the known onset of the problem; `n_before` counts the
-    samples of the whole. `pre` and `post` are first row and count of the windows as published.
-    `free` (rows, days): no other mission on that day; `positive`: no value of 0 or less anywhere;
-    `between`: microseconds from the end of the window before to the start of the one after.
-    """
-
-    first: np.ndarray
-    count: np.ndarray
-    n_before: np.ndarray
-    pre: tuple[np.ndarray, np.ndarray]
-    post: tuple[np.ndarray, np.ndarray]
-    free: np.ndarray
-    positive: np.ndarray
-    between: np.ndarray
+from grace_assets.core.rules import Rules
+from grace_assets.core.windows import REFERENCE_DAYS, Series
 
 
 @dataclass(frozen=True)
@@ -150,7 +72,7 @@ class Samples:
         held = cuts.count > 0
         start = int(cuts.first.min(initial=len(series.values), where=held))
         stop = int((cuts.first + cuts.count).max(initial=0, where=held))
-        values = series.values[start : stop + 1]
+        values = series.values[start:stop]
         return cls(start, values, np.log(values))
 
     def windows(
@@ -161,112 +83,23 @@ class Samples:
         sign: np.ndarray,
         logarithmic: np.ndarray,
     ) -> np.ndarray:
-        """Windows on the judged scale as rows of a matrix, see `windows.gather`."""
+        """Windows on the judged scale as rows of a matrix, see `padded.gather`."""
         first = np.where(count > 0, first - self.start, 0)
         matrix = np.empty((*first.shape, width))
         for of, rows in ((self.logs, logarithmic), (self.values, ~logarithmic)):
             if rows.any():
-                matrix[rows] = windows.gather(of, first[rows], count[rows], width)
+                matrix[rows] = padded.gather(of, first[rows], count[rows], width)
         matrix *= sign.reshape(-1, *[1] * first.ndim)
         return matrix
-
-
-def cut(
-    pairs: Pairs,
-    missions: Missions,
-    busy: Missions,
-    rows: Locator,
-    rules: Rules,
-    not_positive: np.ndarray,
-    later: int = 0,
-) -> Cuts:
-    """Find every window's rows. Those of reference days only where it matters what they hold.
-
-    Args:
-        rules: of each pair.
-        busy: all missions known, these and others: their days do not serve as reference.
-        not_positive: for each sample row and one more, how many values before it are ≤ 0.
-        later: microseconds by which the window after lies later; its reference days stay.
-    """
-    window = pairs.window
-    start, end = missions.started[pairs.mission], missions.completed[pairs.mission]
-    onset = missions.onset[pairs.mission]
-    # A record of an incident, not of a repair within it, says that its problem began with it:
-    # then the problem shows in the last part of the mission and not before.
-    stop = np.where(onset >= start, end, start)
-    low, post = stop - window, end + pairs.settle
-    days = missions.days_back[pairs.mission]
-    free = _free_days(pairs, missions, busy, stop)
-    first = np.zeros((len(pairs), _REFERENCE + 2 * REFERENCE_DAYS), np.int64)
-    last = first.copy()
-    for column, edge in enumerate((low, post + later)):
-        first[:, column] = rows.first_row(pairs.series, edge)
-        last[:, column] = rows.first_row(pairs.series, edge + window)
-    # Silence that reads as zero is told by every window.
-    some = np.flatnonzero((free.sum(axis=1) >= estimate.MIN_REFERENCE) | rules.zero)
-    edges = (edge[some] - day[some] for edge in (low, post) for day in days.T)
-    for column, edge in enumerate(edges, start=_REFERENCE):
-        first[some, column] = rows.first_row(pairs.series[some], edge)
-        last[some, column] = rows.first_row(pairs.series[some], edge + window[some])
-    n_before = last[:, 0] - first[:, 0]
-    since = rows.first_row(pairs.series, np.clip(onset, low, stop))
-    told = last[:, 0] - since >= estimate.MIN_SHORT_SAMPLES
-    first[:, 0] = np.where(told, since, first[:, 0])
-    pre = rows.first_row(pairs.series, start - window)
-    plain_post = rows.first_row(pairs.series, post)
-    earliest = rows.first_row(pairs.series, low - days[:, -1])
-    return Cuts(
-        first=first,
-        count=last - first,
-        n_before=n_before,
-        pre=(pre, rows.first_row(pairs.series, start) - pre),
-        post=(plain_post, rows.first_row(pairs.series, post + window) - plain_post),
-        free=free,
-        positive=not_positive[last[:, _AFTER]] == not_positive[earliest],
-        between=post + later - stop,
-    )
-
-
-def _free_days(pairs: Pairs, missions: Missions, busy: Missions, stop: np.ndarray) -> np.ndarray:
-    """Which earlier days (rows, days) hold nothing of another mission.
-
-    The window before a mission shows its problem and the settle time its echo: neither is an
-    ordinary day, so other missions count with both.
-    """
-    # Metrics of the same mission with the same windows have the same free days.
-    times = np.stack([pairs.mission, pairs.settle, pairs.window])
-    order = np.lexsort(times)
-    new = np.append(True, (np.diff(times[:, order]) != 0).any(axis=0))[: len(order)]
-    same = np.empty(len(order), np.int64)
-    same[order] = np.cumsum(new) - 1
-    one = order[new]
-    mission, settle, window = times[:, one]
-    back = missions.days_back[mission]
-    since = (stop[one] - window - settle)[:, None] - back
-    until = (missions.completed[mission] + settle + 2 * window)[:, None] - back
-    return (windows.overlapping(missions.domain[mission], since, until, busy) == 0)[same]
-
-
-def reference_days(cuts: Cuts, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
-    """Samples of each window, and which earlier days (rows, days) serve as reference."""
-    count = np.maximum(cuts.count, _silent_slots(cuts, rules)[:, None])
-    enough = count[:, _REFERENCE:] >= rules.min_samples[:, None]
-    usable = cuts.free & enough.reshape(len(count), 2, -1).all(axis=1)
-    return count, usable & (usable.sum(axis=1, keepdims=True) >= estimate.MIN_REFERENCE)
-
-
-def _silent_slots(cuts: Cuts, rules: Rules) -> np.ndarray:
-    """Samples that a window has at least, where silence reads as zero."""
-    return np.where(rules.zero, cuts.count.max(axis=1, initial=0), 0)
 
 
 def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readings:
     """Levels and noise of every row, in batches of bounded memory."""
     size = len(cuts.first)
     count, usable = reference_days(cuts, rules)
-    n_after = count[:, _AFTER]
-    judged = np.stack([np.maximum(cuts.n_before, _silent_slots(cuts, rules)), n_after])
-    ordinary = np.where(np.tile(usable, 2), count[:, _REFERENCE:], np.nan)
+    n_after = count[:, AFTER]
+    judged = np.stack([np.maximum(cuts.n_before, silent_slots(cuts, rules)), n_after])
+    ordinary = np.where(np.tile(usable, 2), count[:, REFERENCE:], np.nan)
     n_usual = np.where(usable.any(axis=1), nan_median(ordinary), judged.max(axis=0))
     logarithmic = cuts.positive & (rules.kind == "gauge") & (rules.direction != "band")
     sign = np.where(rules.direction == "higher", -1.0, 1.0)
@@ -276,7 +109,7 @@ def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readin
     begun = np.zeros(size, np.int64)
     for some, columns in _used(usable):
         slots = np.take_along_axis(count[some], columns, axis=1)
-        for batch, width in windows.batches(slots.max(axis=1, initial=0), columns.shape[1]):
+        for batch, width in padded.batches(slots.max(axis=1, initial=0), columns.shape[1]):
             rows = some[batch]
             first, there = (
                 np.take_along_axis(of[rows], columns[batch], axis=1)
@@ -284,7 +117,7 @@ def read(series: Series, cuts: Cuts, rules: Rules, window: np.ndarray) -> Readin
             )
             matrix = samples.windows(first, there, width, sign[rows], logarithmic[rows])
             if rules.zero[rows].any():
-                silent = np.isnan(matrix) & ~windows.outside(slots[batch], width)
+                silent = np.isnan(matrix) & ~padded.outside(slots[batch], width)
                 np.copyto(matrix, 0.0, where=silent)
             levels[:, :, rows], noise[:, rows], begun[rows] = _batch(
                 matrix, slots[batch], rules.kind[rows] == "count", rules.direction[rows] == "band"
@@ -322,14 +155,14 @@ def _steps(
     the levels around it. NaN where the windows lie further apart than they are long.
     """
     since = cuts.first[:, 0] + begun
-    until = cuts.first[:, _AFTER] + cuts.count[:, _AFTER]
+    until = cuts.first[:, AFTER] + cuts.count[:, AFTER]
     turn = cuts.first[:, 0] + cuts.count[:, 0] - since
-    settled = cuts.first[:, _AFTER] - since
-    near = (settled - turn <= cuts.n_before) & (cuts.count[:, :_REFERENCE] > 0).all(axis=1)
+    settled = cuts.first[:, AFTER] - since
+    near = (settled - turn <= cuts.n_before) & (cuts.count[:, :REFERENCE] > 0).all(axis=1)
     length = np.where(near, until - since, 0)
     steps = np.full((2, len(since)), np.nan)
     wanted = np.flatnonzero(near)
-    for some, width in windows.batches(length[near]):
+    for some, width in padded.batches(length[near]):
         rows = wanted[some]
         matrix = samples.windows(since[rows], length[rows], width, sign[rows], logarithmic[rows])
         (_, up), (_, down) = surest_steps(
@@ -351,8 +184,8 @@ def _used(usable: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for number in np.unique(days):
         rows = np.flatnonzero(days == number)
         day = np.nonzero(usable[rows])[1].reshape(len(rows), number)
-        own = np.tile(np.arange(_REFERENCE), (len(rows), 1))
-        yield rows, np.hstack([own, _REFERENCE + day, _REFERENCE + REFERENCE_DAYS + day])
+        own = np.tile(np.arange(REFERENCE), (len(rows), 1))
+        yield rows, np.hstack([own, REFERENCE + day, REFERENCE + REFERENCE_DAYS + day])
 
 
 def _batch(
@@ -367,12 +200,12 @@ def _batch(
     width = matrix.shape[-1]
     centres = _centres(matrix, count, means)
     of_days = (len(matrix), 2, -1)
-    history = matrix.shape[1] > _REFERENCE
+    history = matrix.shape[1] > REFERENCE
     if history:
         noise = reference_noise(
-            matrix[:, _REFERENCE:].reshape(*of_days, width),
-            centres[:, _REFERENCE:].reshape(of_days),
-            count[:, _REFERENCE:].reshape(of_days),
+            matrix[:, REFERENCE:].reshape(*of_days, width),
+            centres[:, REFERENCE:].reshape(of_days),
+            count[:, REFERENCE:].reshape(of_days),
         )
     else:
         noise = own_noise(matrix, centres, count)
@@ -380,14 +213,14 @@ def _batch(
     moved = np.flatnonzero(begun)
     count[:, 0] -= begun
     start = moved * width * matrix.shape[1] + begun[moved]
-    matrix[moved, 0] = windows.gather(matrix.ravel(), start, count[moved, 0], width)
+    matrix[moved, 0] = padded.gather(matrix.ravel(), start, count[moved, 0], width)
     centres[moved, :1] = _centres(matrix[moved, :1], count[moved, :1], means[moved])
     weighted = weighted_level(matrix, count, centres, noise.sd[:, None], noise.r[:, None])
     if history:
-        before, after = np.moveaxis(weighted[:, _REFERENCE:].reshape(of_days), 1, 0)
+        before, after = np.moveaxis(weighted[:, REFERENCE:].reshape(of_days), 1, 0)
         change, change_sd = ordinary_change(before - after, noise.days)
         noise = replace(noise, change=change, change_sd=change_sd)
-    mission = slice(0, _REFERENCE)
+    mission = slice(0, REFERENCE)
     deviation = own_deviation(matrix[:, mission], noise.r)
     levels = np.stack(
         [centres[:, mission], deviation, count[:, mission], weighted[:, mission]], axis=-1
@@ -407,14 +240,14 @@ def _begun(before: np.ndarray, count: np.ndarray, noise: Noise, both: np.ndarray
 
 def _centres(matrix: np.ndarray, count: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Medians; means of counts, whose median is blind to a few among many zeros."""
-    centres = windows.row_medians(matrix, count)
+    centres = padded.row_medians(matrix, count)
     centres[means] = nan_mean(matrix[means])
     return centres
 
 
 def _plain(series: Series, first: np.ndarray, count: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Medians as measured; where silence means zero, that of an empty window is 0."""
-    values = windows.medians(series.values, first, count)
+    values = padded.medians(series.values, first, count)
     return np.where((count == 0) & zero, 0.0, values)
 
 
