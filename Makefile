@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity kill-delivery reliability mutants search-recall api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity kill-delivery reliability mutants search-recall api-fuzz lint format lock clean soak
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (un
 
 reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: nothing lost or torn (needs strace)
 	$(BIN)/python -m benchmarks.reliability.suite $(ARGS)
+
+soak: $(VENV)/installed-dev  ## Events for minutes or an hour while briefs are sent: nothing lost, nothing growing
+	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
 
 mutants: $(VENV)/installed-dev  ## Seeded bugs, each of which a test must catch (ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
