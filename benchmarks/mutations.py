@@ -34,7 +34,7 @@ _WRITTEN = """        write(file)
         os.fsync(file.fileno())
     temporary.replace(path)
 """
-_STORED = """        with transaction(self._db):
+_STORED = """        with self._db.transaction():
             self._store_events(origin, arrivals, received_at, counts)
 """
 _FINISHED = """                raise
@@ -90,13 +90,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a table has several writers",
-        "lake/tables.py",
-        (("        with self._locks[table]:\n            yield", "        yield"),),
+        "lake/locks.py",
+        (("        with self._files[table]:\n", "        if table:\n"),),
         _suite("races"),
     ),
     Mutation(
         "synchronous=NORMAL on the landing",
-        "lake/landing.py",
+        "lake/database.py",
         (('synchronous=FULL")', 'synchronous=NORMAL")'),),
         _suite("power", "server"),
     ),
@@ -109,7 +109,7 @@ MUTATIONS = (
     Mutation(
         "the follow-ups' file is not flushed",
         "notify/followup_outbox.py",
-        (("            os.fsync(file.fileno())\n", ""),),
+        (("                os.fsync(file.fileno())\n", ""),),
         _suite("power", "follow-ups"),
     ),
     Mutation(
@@ -130,7 +130,7 @@ MUTATIONS = (
         (
             (
                 _STORED,
-                "        if position is not None:\n            with transaction(self._db):\n"
+                "        if position is not None:\n            with self._db.transaction():\n"
                 "                self._store_position(position)\n" + _STORED,
             ),
         ),

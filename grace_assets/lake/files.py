@@ -157,7 +157,7 @@ class S3Files:
 
     def signatures(self, folder: str, files: Sequence[str]) -> list[Signature | None]:
         below = f"{self._prefix}/{folder}"
-        found = self._s3.find(below, detail=True) if files else {}
+        found = self._listed(below) if files else {}
         tags = {name: (info["ETag"], info["size"]) for name, info in found.items()}
         return [tags.get(f"{self._prefix}/{file}") for file in files]
 
@@ -169,8 +169,13 @@ class S3Files:
         below = f"{self._prefix}/{folder}"
         return [
             (name.removeprefix(f"{self._prefix}/"), info["ETag"], info["LastModified"])
-            for name, info in self._s3.find(below, detail=True).items()
+            for name, info in self._listed(below).items()
         ]
+
+    def _listed(self, below: str) -> dict[str, dict[str, Any]]:
+        found = self._s3.find(below, detail=True)
+        # Some servers keep a folder that was emptied, and list it.
+        return {name: info for name, info in found.items() if info["type"] == "file"}
 
     def fetch(self, file: str, target: Path) -> None:
         """A copy of an object on this machine."""

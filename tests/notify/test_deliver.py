@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from grace_assets.notify import outbox, slack
+from grace_assets.lake import files
+from grace_assets.notify import slack
 from grace_assets.notify.email import EmailSender
 from grace_assets.notify.ledger import Ledger
 from grace_assets.notify.message import Content
@@ -305,7 +306,7 @@ def test_a_disk_that_is_full_is_a_reason_to_try_later(
 
     post = Post(tmp_path, "slack", {})
     with monkeypatch.context() as patched:
-        patched.setattr(outbox, "replace_file", full)
+        patched.setattr(files, "replace_file", full)
         assert post()[0].status == "pending"
     assert post(after=HOUR)[0].status == "written"
 
