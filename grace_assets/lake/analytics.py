@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
-from grace_assets.lake.day_cache import CACHED_TABLES, DayCache
+from grace_assets.lake.day_cache import CACHED_TABLES, Columns, DayCache
 from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
@@ -36,8 +36,6 @@ _BRIEFS = ("missions", "revision")
 
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
-
-Columns = tuple[str, ...] | None
 
 
 class UnknownDomain(LookupError):
@@ -259,8 +257,7 @@ class Analytics:
                 return kept[1]
         parts = [self._lake.read(table, [], columns)]
         if table in CACHED_TABLES:
-            cached = self._cache.rows(table, days, signatures)
-            parts += [rows.select(parts[0].column_names) for rows in cached]
+            parts += self._cache.rows(table, days, signatures, columns)
         else:
             parts += [
                 self._day((table, columns, day), signature)
