@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale kill-delivery reliability mutants search-recall api-fuzz lint format lock clean
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity kill-delivery reliability mutants search-recall api-fuzz lint format lock clean soak
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,11 +50,17 @@ bench: $(VENV)/installed-dev  ## Everything that takes time, beside a peer in th
 scale: $(VENV)/installed-dev  ## Two workers on PostgreSQL, S3 and Redis, one killed: tables as of one machine
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
+capacity: $(VENV)/installed-dev  ## What a mission, a day and a sample cost, and what that means for more
+	$(BIN)/python -m benchmarks.capacity
+
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)
 
 reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: nothing lost or torn (needs strace)
 	$(BIN)/python -m benchmarks.reliability.suite $(ARGS)
+
+soak: $(VENV)/installed-dev  ## Events for minutes or an hour while briefs are sent: nothing lost, nothing growing
+	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
 
 mutants: $(VENV)/installed-dev  ## Seeded bugs, each of which a test must catch (ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.mutants $(ARGS)

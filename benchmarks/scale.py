@@ -26,7 +26,6 @@ from subprocess import Popen
 from tempfile import TemporaryDirectory
 
 import psycopg
-import pyarrow as pa
 import s3fs
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
@@ -35,17 +34,20 @@ from benchmarks.backfill import CATALOGUE, DOMAINS, STEP_SECONDS
 from benchmarks.harness import clean_env, run, script
 from benchmarks.hosts import MODULE, Hosts, addresses, kill
 from benchmarks.networks import ADDRESS, cut, networks, possible, traffic
+from benchmarks.same_tables import differences
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.files import Files, LocalFiles, S3Files
-from grace_assets.lake.tables import Lake
 from grace_assets.launching import client_of
 from tests import postgres, redis_server
 from tests.seaweed import BUCKET, free_port, seaweed
 
 WORKERS = ("worker1", "worker2")
-DIFFERS = {"received_at", "judged_at", "origin", "first_attempt_at", "last_attempt_at", "retry_at"}
-"""When and from where something came: what two runs cannot have in common."""
-VANISHED = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+VANISHED = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 """As in the README of `deploy/celery`: PostgreSQL gives up a host that is gone, and its locks."""
 PATIENCE = 3600
 
@@ -235,22 +237,10 @@ def wait_for(cluster: Cluster, backfill: str) -> None:
 
 
 def compare(alone: Path, files: Files, days: Sequence[str]) -> str:
-    """Row by row; ends the program at the first table that differs."""
-    ours, theirs = Lake(alone, LocalFiles(alone)), Lake(alone, files)
-    rows = 0
-    for table, schema in TABLES.items():
-        names = [name for name in schema.with_date().names if name not in DIFFERS]
-        pair = [ordered(lake.read(table, days).select(names)) for lake in (ours, theirs)]
-        if pair[0] != pair[1]:
-            sys.exit(f"{table} differs: {pair[0].num_rows:,} rows, {pair[1].num_rows:,} rows")
-        rows += pair[0].num_rows
+    rows, found = differences(LocalFiles(alone), files, alone, days)
+    if found:
+        sys.exit(f"not equal: {'; '.join(found)}")
     return f"{len(TABLES)} tables, {rows:,} rows: equal"
-
-
-def ordered(rows: pa.Table) -> pa.Table:
-    """By what identifies a row, which is text."""
-    text = [f.name for f in rows.schema if pa.types.is_string(f.type)]
-    return rows.sort_by([(name, "ascending") for name in text]).combine_chunks()
 
 
 def shared(cluster: Cluster) -> str:

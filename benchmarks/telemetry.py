@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import made
 from benchmarks.harness import Result, Scale, compared, interleave, timed
-from grace_assets.core import windows
+from grace_assets.core import padded, windows
 from grace_assets.core.catalogue import SHIPPED, parse_catalogue
 from grace_assets.core.judge import judge
 from grace_assets.core.windows import Locator
@@ -80,7 +80,7 @@ def medians(missions: Path, samples: Path) -> tuple[np.ndarray, np.ndarray]:
 
     def median_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:
         begin = place.first_row(pairs.series, low)
-        return windows.medians(series.values, begin, place.first_row(pairs.series, high) - begin)
+        return padded.medians(series.values, begin, place.first_row(pairs.series, high) - begin)
 
     return median_of(start - pairs.window, start), median_of(end, end + pairs.window)
 

@@ -39,7 +39,7 @@ def run_failure_sensor(
 
     now = store.now()
     channels, ledger = Channels.from_env(delivery.environment()), store.ledger()
-    resume(ledger, channels, store.root, now)
+    resume(ledger, channels, store.bucket() or store.root, now)
     if context.cursor is None:
         # What failed before anybody looked is history.
         return dg.SensorResult(skip_reason="begins now", cursor=now.isoformat())
@@ -51,7 +51,9 @@ def run_failure_sensor(
         notice = message(failure, failure.at.astimezone(store.zone).date().isoformat())
         for channel in CHANNELS:
             try:
-                deliver(channel, notice, ledger, channels, store.root, now, "send")
+                deliver(
+                    channel, notice, ledger, channels, store.bucket() or store.root, now, "send"
+                )
             except ChannelError as error:
                 context.log.error(f"{channel}: {error}")
         told += 1

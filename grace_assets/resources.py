@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from grace_assets.ask.answer import Answerer
     from grace_assets.ask.notes import Notes
     from grace_assets.core.catalogue import Catalogue
-    from grace_assets.lake.files import Files
+    from grace_assets.lake.files import Files, S3Files
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
     from grace_assets.lake.locks import Locks
@@ -80,6 +80,12 @@ class StoreResource(dg.ConfigurableResource):
 
         return open_files(self.root, self.files_url)
 
+    def bucket(self) -> "S3Files | None":
+        """The bucket, where there is one: inbox and outbox lie there as well."""
+        from grace_assets.lake.files import S3Files
+
+        return S3Files(self.files_url) if self.files_url else None
+
     def _locks(self) -> "Locks":
         from grace_assets.lake.locks import Locks
 
@@ -119,7 +125,8 @@ class StoreResource(dg.ConfigurableResource):
         from grace_assets.lake.inbox import Inbox
 
         reach = self.catalogue().settle_and_window_max.total_seconds()
-        return Inbox(self.root, self.zone, landing, reach, self.samples())
+        bucket = self.bucket()
+        return Inbox(self.root, self.zone, landing, reach, self.samples(), bucket)
 
     def samples(self) -> "SampleStore":
         from grace_assets.lake.samples import SampleStore
@@ -175,7 +182,7 @@ class StoreResource(dg.ConfigurableResource):
     def outbox(self) -> "FollowUpOutbox":
         from grace_assets.notify.followup_outbox import FollowUpOutbox
 
-        return FollowUpOutbox(self.root, state_url())
+        return FollowUpOutbox(self.root, state_url(), self.bucket())
 
 
 class DeliveryResource(dg.ConfigurableResource):

@@ -9,6 +9,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from grace_assets.assets.daily import chunks
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
@@ -180,6 +181,23 @@ def test_one_run_makes_what_day_by_day_makes(filled, tmp_path_factory):
             if name == "mission_events":
                 row.pop("origin")
         assert one == many, name
+
+
+@pytest.mark.parametrize("missions_at_once", [1, 9])
+def test_how_many_missions_are_worked_on_at_once_changes_nothing(filled, missions_at_once):
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    whole = {name: filled.table(name) for name in TABLES}
+    moment = filled.store.moment
+    filled.store = StoreAt(
+        data_dir=str(filled.root),
+        timezone="UTC",
+        moment=moment,
+        missions_at_once=missions_at_once,
+    )
+    portions = list(chunks(filled.store, DAYS))
+    assert [len(days) for days in portions] == {1: [1] * 6, 9: [2, 2, 2]}[missions_at_once]
+    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    assert {name: filled.table(name) for name in TABLES} == whole
 
 
 def test_everything_twice_is_everything_once(filled):

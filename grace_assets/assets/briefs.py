@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from grace_assets.core.brief import Brief
     from grace_assets.core.brief_trend import TrendLine
 
+SEARCHED = ("knowledge_id", "mission_id", "domain_id", "title", "narrative", "verdict")
+"""What a mission's document is made of."""
 POST_WITHIN_DAYS = 2
 """A follow-up older than this was found by a backfill: it is recorded, and nobody is sent out."""
 
@@ -226,7 +228,7 @@ def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     lake, world = store.lake(), store.world()
     counts = {}
     for day in context.partition_keys:
-        outcomes = lake.read("mission_outcomes", [day]).to_pylist()
+        outcomes = lake.read("mission_outcomes", [day], SEARCHED).to_pylist()
         briefs = lake.read("status_briefs", [day]).to_pylist()
         missions = [
             Document(

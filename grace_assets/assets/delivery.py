@@ -51,7 +51,7 @@ def deliver_channel(
             message,
             ledger,
             channels,
-            store.root,
+            store.bucket() or store.root,
             store.now(),
             decision,
             retry_rejected=RETRY_REJECTED_TAG in context.run.tags,

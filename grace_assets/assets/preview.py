@@ -44,7 +44,9 @@ def destinations(store: StoreResource, delivery: DeliveryResource) -> dict[str, 
     leads = {}
     for channel in CHANNELS:
         try:
-            leads[channel] = list(route(channel, channels, store.root).destinations)
+            leads[channel] = list(
+                route(channel, channels, store.bucket() or store.root).destinations
+            )
         except ChannelError as error:
             leads[channel] = [str(error)]
     return leads

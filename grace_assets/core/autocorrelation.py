@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from grace_assets.core.padded import gather, outside
+
 TRUSTED_R = 0.9
 """Above it the best weights would rest on the first and last sample of a window alone."""
 CLIP = 3.0
@@ -48,12 +50,13 @@ def weighted_level(
     """
     limit = CLIP * sd
     low, high = (centre - limit)[..., None], (centre + limit)[..., None]
-    clipped = np.minimum(np.maximum(matrix, low), high)
+    clipped = np.maximum(matrix, low)
+    np.minimum(clipped, high, out=clipped)
     last = np.take_along_axis(clipped, np.maximum(count - 1, 0)[..., None], axis=-1)[..., 0]
+    ends = clipped[..., 0] + last
+    np.copyto(clipped, 0.0, where=outside(count, matrix.shape[-1]))
     share, edge = _weights(count, r)
-    return share * np.where(np.isnan(clipped), 0.0, clipped).sum(axis=-1) + edge * (
-        clipped[..., 0] + last
-    )
+    return share * clipped.sum(axis=-1) + edge * ends
 
 
 def change_error(
@@ -92,40 +95,46 @@ def surest_steps(
     anyway. Place and z are 0 where nothing steps that way.
     """
     n = np.maximum(count, 1)[:, None]
+    first, last = np.maximum(first, 1), np.minimum(last, n[:, 0] - 1)
+    span = max(np.max(last - first, initial=0), 0) + 1
+    padding = outside(count, matrix.shape[1])
+    values = np.where(padding, 0.0, matrix)
+    # Whitened, each sample is what the one before does not let expect, over `scale`; the sums of
+    # that are what every step is told by.
     r = r[:, None]
-    place = np.arange(matrix.shape[1])
-    inside = place < n
-    values = np.where(inside, matrix, 0.0)
-    # Whitened: each sample less what the one before lets expect of it.
     scale = np.sqrt(1 - r**2)
-    white = values.copy()
-    white[:, 1:] = (values[:, 1:] - r * values[:, :-1]) / scale
-    white = np.where(inside, white, 0.0)
     level = (1 - r) / scale
-    following = np.cumsum(white[:, ::-1], axis=1)[:, ::-1] - white
-    later = n - 1 - place
+    sums = np.cumsum(values, axis=1)
+    sums[:, 1:] -= r * sums[:, :-1]
+    total = np.take_along_axis(sums, n - 1, axis=1)
+    start = np.arange(len(matrix)) * matrix.shape[1]
+    around = gather(sums.ravel(), start + first - 1, last - first + 2, span + 1)
+    before, until = around[:, :-1], around[:, 1:]
+    later = n - 1 - first[:, None] - np.arange(span)
     level_level = 1 + (n - 1) * level**2
     level_step = level / scale + later * level**2
     step_step = 1 / scale**2 + later * level**2
-    level_white = white[:, :1] + level * following[:, :1]
-    step_white = white / scale + level * following
+    level_white = values[:, :1] + level / scale * (total - values[:, :1])
+    step_white = (until - before) / scale**2 + level / scale * (total - until)
     free = level_level * step_step - level_step**2
     rounding = 1e-9 * np.abs(values).max(axis=1, initial=0)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         step = (level_level * step_white - level_step * level_white) / free
-        step = step - np.reshape(expected, (-1, 1))
+        step -= np.reshape(expected, (-1, 1))
         certainty = step * np.sqrt(free / level_level)
-    allowed = (place >= np.maximum(first, 1)[:, None]) & (place <= last[:, None]) & inside
-    certainty = np.where(allowed & (np.abs(step) > rounding), certainty, 0.0)
-    return _at(certainty, certainty.argmax(axis=1), sd), _at(
-        -certainty, certainty.argmin(axis=1), sd
+        # What is not asked for is NaN here, and not larger either.
+        certainty = np.where(np.abs(step) > rounding, certainty, 0.0)
+    return _at(certainty, certainty.argmax(axis=1), first, sd), _at(
+        -certainty, certainty.argmin(axis=1), first, sd
     )
 
 
-def _at(certainty: np.ndarray, best: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    surest = np.take_along_axis(certainty, best[:, None], axis=1)[:, 0]
+def _at(
+    certainty: np.ndarray, best: np.ndarray, first: np.ndarray, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    surest = np.maximum(np.take_along_axis(certainty, best[:, None], axis=1)[:, 0], 0.0)
     z = np.divide(surest, sd, out=np.where(surest > 0, np.inf, 0.0), where=sd > 0)
-    return best, z
+    return np.where(surest > 0, first + best, 0), z
 
 
 def _weights(n: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from grace_assets.core.estimate import Z_INTERVAL, Estimate
-from grace_assets.core.readings import Readings, Rules
+from grace_assets.core.readings import Readings
+from grace_assets.core.rules import Rules
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import estimate, windows
 from grace_assets.core.catalogue import Catalogue
+from grace_assets.core.cuts import cut
 from grace_assets.core.estimate import Estimate
 from grace_assets.core.healthy import (
     Healthy,
@@ -30,7 +31,8 @@ from grace_assets.core.healthy import (
     restoration,
     smallest_effect,
 )
-from grace_assets.core.readings import Readings, Rules, cut, read, rules_of
+from grace_assets.core.readings import Readings, read
+from grace_assets.core.rules import Rules, rules_of
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.windows import Locator, Pairs, Series
 
@@ -104,7 +106,7 @@ def judge(
         context = Context(window_open[chunk], triggers[chunk], is_hold=delay > 0)
         # Values at the edge of a float may overflow on the way; such results become null.
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            cuts = cut(some, ours, busy, rows, not_positive, delay)
+            cuts = cut(some, ours, busy, rows, its_rules, not_positive, delay)
             return _judged(read(series, cuts, its_rules, some.window), its_rules, context)
 
     # NumPy lets go of the interpreter while it computes.
@@ -216,14 +218,7 @@ def _verdict(found: Estimate, obstacles: dict[str, np.ndarray]) -> np.ndarray:
             found.improved,
             found.unchanged,
         ],
-        [
-            *NOT_SCORED,
-            "worse",
-            "no_sustained_problem",
-            "effective",
-            "partial",
-            "no_effect",
-        ],
+        [*NOT_SCORED, "worse", "no_sustained_problem", "effective", "partial", "no_effect"],
         "inconclusive",
     ).astype(object)
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
-from grace_assets.core.readings import cut, reference_days, rules_of
+from grace_assets.core.cuts import cut, reference_days
+from grace_assets.core.rules import rules_of
 from grace_assets.core.windows import REFERENCE_DAYS, Locator
 
 BEFORE = timedelta(days=REFERENCE_DAYS, hours=1)
@@ -75,8 +76,9 @@ def mission_views(
     rows = Locator(series, first.min(), last.max())
     busy = windows.with_neighbours(ours, neighbours)
     not_positive = np.append(0, np.cumsum(series.values <= 0))
-    cuts = cut(pairs, ours, busy, rows, not_positive)
-    _, usable = reference_days(cuts, rules_of(series.metric, catalogue).take(pairs.series))
+    rules = rules_of(series.metric, catalogue).take(pairs.series)
+    cuts = cut(pairs, ours, busy, rows, rules, not_positive)
+    _, usable = reference_days(cuts, rules)
     start, end = int(ours.started[0]), int(ours.completed[0])
     views = []
     for row, at in enumerate(pairs.series):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from grace_assets.core.autocorrelation import effective_n
+from grace_assets.core.padded import outside
 
 OUTLIER = 5
 """Times the usual deviation from which on a value says no more about the noise."""
@@ -50,27 +51,29 @@ class Noise:
         return np.stack([getattr(self, f.name) for f in fields(self)])
 
 
-def reference_noise(matrix: np.ndarray, centres: np.ndarray, usable: np.ndarray) -> Noise:
+def reference_noise(matrix: np.ndarray, centres: np.ndarray, count: np.ndarray) -> Noise:
     """Noise from reference windows.
 
     Args:
-        matrix: (rows, 2, days, width) samples, NaN-padded; before and after on axis 1.
+        matrix: (rows, 2, days, width) samples, padded to `width`; before and after on axis 1.
         centres: (rows, 2, days) of those windows.
-        usable: (rows, days) which days serve.
+        count: (rows, 2, days) samples in each.
 
     Deviations are from the healthy level, not from each window's own, so that wander slower
     than a window counts as autocorrelation instead of vanishing.
     """
-    centres = np.where(usable[:, None], centres, np.nan)
-    days = usable.sum(axis=-1)
+    days = np.full(len(matrix), centres.shape[-1])
     healthy = nan_median(centres)
-    deviation = np.where(usable[:, None, :, None], matrix, np.nan) - healthy[..., None, None]
-    usual = nan_median(nan_mean(np.abs(deviation), empty=np.nan).reshape(len(matrix), -1))
-    sd = spread(deviation.reshape(len(matrix), -1), usual)
+    deviation = matrix - healthy[..., None, None]
+    np.copyto(deviation, 0.0, where=outside(count, matrix.shape[-1]))
+    samples = count.sum(axis=(1, 2))
+    size = np.abs(deviation)
+    usual = nan_median((size.sum(axis=-1) / count).reshape(len(matrix), -1))
+    np.minimum(size, _largest(usual)[:, None, None, None], out=size)
+    sd = _MEAN_ABS_TO_SD * size.sum(axis=(1, 2, 3)) / np.maximum(samples, 1)
     wander = centres - healthy[..., None]
     nothing = np.zeros(len(matrix))
-    samples = np.isfinite(deviation).sum(axis=(1, 2, 3))
-    r, second = _autocorrelations(deviation, sd)
+    r, second = _autocorrelations(deviation, count, sd)
     # Autocorrelation is underestimated, by about so much (Kendall 1954).
     r = np.clip(r + (1 + 4 * r) / np.maximum(samples, 1), 0, 0.99)
     persistence = _persistence(r, second, samples)
@@ -104,7 +107,8 @@ def own_noise(matrix: np.ndarray, centres: np.ndarray, count: np.ndarray) -> Noi
     flat = deviation.reshape(len(matrix), -1)
     sd = spread(flat, nan_median(np.abs(flat)))
     n = np.maximum(count.mean(axis=-1), 2)
-    r, _ = _autocorrelations(deviation[:, :, None], sd)
+    np.copyto(deviation, 0.0, where=outside(count, matrix.shape[-1]))
+    r, _ = _autocorrelations(deviation, count, sd)
     r = np.clip(r + (1 + 4 * r) / n, 0, 0.99)
     hidden = 1 / effective_n(n, r)
     sd = sd / np.sqrt(np.maximum(1 - hidden, 0.1))
@@ -148,8 +152,13 @@ def spread(deviation: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray
     """
     size = np.abs(deviation)
     if usual is not None:
-        size = np.minimum(size, np.where(usual > 0, OUTLIER * usual, np.inf)[..., None])
+        size = np.minimum(size, _largest(usual)[..., None])
     return _MEAN_ABS_TO_SD * nan_mean(size)
+
+
+def _largest(usual: np.ndarray) -> np.ndarray:
+    """The largest absolute deviation that says something about the noise."""
+    return np.where(usual > 0, OUTLIER * usual, np.inf)
 
 
 def nan_mean(matrix: np.ndarray, empty: float = 0.0) -> np.ndarray:
@@ -184,23 +193,28 @@ def _persistence(r: np.ndarray, second: np.ndarray, samples: np.ndarray) -> np.n
     return np.maximum(r, total / (1 + total))
 
 
-def _autocorrelations(deviation: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _autocorrelations(
+    deviation: np.ndarray, count: np.ndarray, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Autocorrelations at lags 1 and 2, 0 to 0.99, of (rows, …, width) deviations.
 
-    Outliers are cut at 3 sd. Of windows that are gaps in part, only what stands side by side
-    counts.
+    `count` (rows, …) samples stand in each window and 0 behind them. Outliers are cut at 3 sd. Of
+    windows that are gaps in part, only what stands side by side counts.
     """
     limit = 3 * sd.reshape(-1, *[1] * (deviation.ndim - 1))
-    cut = np.minimum(np.maximum(deviation, -limit), limit)
-    there = np.isfinite(cut)
-    cut = np.where(there, cut, 0.0)
-    axes = tuple(range(1, deviation.ndim))
-    variance = np.square(cut).sum(axis=axes) / np.maximum(there.sum(axis=axes), 1)
+    cut = np.maximum(deviation, -limit)
+    np.minimum(cut, limit, out=cut)
+    axes = tuple(range(1, count.ndim))
+    variance = _products(cut, cut) / np.maximum(count.sum(axis=axes), 1)
     found = []
     for lag in (1, 2):
-        pairs = (there[..., lag:] & there[..., :-lag]).sum(axis=axes)
-        total = (cut[..., lag:] * cut[..., :-lag]).sum(axis=axes)
-        covariance = total / np.maximum(pairs, 1)
+        pairs = np.maximum(count - lag, 0).sum(axis=axes)
+        covariance = _products(cut[..., lag:], cut[..., :-lag]) / np.maximum(pairs, 1)
         r = np.divide(covariance, variance, out=np.zeros(len(cut)), where=variance > 0)
         found.append(np.clip(r, 0, 0.99))
     return found[0], found[1]
+
+
+def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The sum of the products of each row."""
+    return np.vecdot(one, other).reshape(len(one), -1).sum(axis=1)

@@ -1,14 +1,13 @@
 """Cutting samples into windows, on columns: no loop over missions, however many there are.
 
 Belongs here: grouping samples into series, pairing missions with the series of their domain,
-finding each window's rows, medians of windows of unequal length, and which missions overlap.
-What the windows say about a repair is decided in `judge`. Times are microseconds since 1970, UTC;
+finding each window's rows, and which missions overlap. What the windows say about a repair is
+decided in `judge`. Times are microseconds since 1970, UTC;
 windows are half-open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,8 +20,6 @@ from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 REFERENCE_DAYS = 14
-_CELLS = 1 << 21
-"""Cells of one batch matrix: bounds the memory, never the result."""
 
 
 @dataclass(frozen=True)
@@ -230,46 +227,6 @@ def overlapping(
     begun = np.searchsorted(starts, asked * span + (high - first), side="left")
     over = np.searchsorted(stops, asked * span + (low - first), side="right")
     return begun - over
-
-
-def medians(values: np.ndarray, first: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """The median of `count` values from row `first`, for each window; NaN where empty."""
-    result = np.full(len(first), np.nan)
-    for rows, width in batches(count):
-        result[rows] = row_medians(gather(values, first[rows], count[rows], width), count[rows])
-    return result
-
-
-def batches(count: np.ndarray, depth: int = 1) -> Iterator[tuple[np.ndarray, int]]:
-    """Rows in batches of equal matrix width, at most `_CELLS` cells each.
-
-    The width is a power of two that depends on the row's own count alone, so that a sum over it
-    is the same to the last bit whatever other rows are judged in the same run.
-    """
-    width = 1 << np.ceil(np.log2(np.maximum(count, 8))).astype(np.int64)
-    for size in np.unique(width):
-        rows = np.flatnonzero(width == size)
-        step = max(1, _CELLS // int(size * depth))
-        for start in range(0, len(rows), step):
-            yield rows[start : start + step], int(size)
-
-
-def gather(values: np.ndarray, first: np.ndarray, count: np.ndarray, width: int) -> np.ndarray:
-    """Windows as rows of a matrix (any leading shape), padded with NaN to `width`."""
-    place = np.arange(width)
-    inside = place < count[..., None]
-    if not len(values):
-        return np.full(inside.shape, np.nan)
-    rows = np.minimum(first[..., None] + place, len(values) - 1)
-    return np.where(inside, values[rows], np.nan)
-
-
-def row_medians(matrix: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Medians along the last axis of NaN-padded rows with `count` values each; NaN where empty."""
-    ranked = np.sort(matrix, axis=-1)
-    lower = np.take_along_axis(ranked, np.maximum(count - 1, 0)[..., None] // 2, axis=-1)
-    upper = np.take_along_axis(ranked, count[..., None] // 2 % matrix.shape[-1], axis=-1)
-    return np.where(count > 0, lower[..., 0] / 2 + upper[..., 0] / 2, np.nan)
 
 
 def ragged_arange(counts: np.ndarray) -> np.ndarray:

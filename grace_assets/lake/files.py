@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -162,6 +163,25 @@ class S3Files:
 
     def version(self, _: str) -> int:
         return 0
+
+    def found(self, folder: str) -> list[tuple[str, str, datetime]]:
+        """Every object below a folder: its place, its tag and when it was put there."""
+        below = f"{self._prefix}/{folder}"
+        return [
+            (name.removeprefix(f"{self._prefix}/"), info["ETag"], info["LastModified"])
+            for name, info in self._s3.find(below, detail=True).items()
+        ]
+
+    def fetch(self, file: str, target: Path) -> None:
+        """A copy of an object on this machine."""
+        self._s3.get_file(f"{self._prefix}/{file}", str(target))
+
+    def move(self, file: str, target: str, tag: str) -> None:
+        """Move an object while it is the one with this `tag`; another one stays where it is."""
+        source = f"{self._prefix}/{file}"
+        self._s3.copy(source, f"{self._prefix}/{target}")
+        if self._s3.info(source, refresh=True)["ETag"] == tag:
+            self._s3.rm_file(source)
 
 
 def open_files(root: Path, url: str | None) -> Files:

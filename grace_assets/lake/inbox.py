@@ -22,7 +22,9 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
+from grace_assets.lake.bucket_inbox import dropped
 from grace_assets.lake.durable import make_folder, sync_folder
+from grace_assets.lake.files import S3Files
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
 from grace_assets.sources import cloudevents
@@ -54,6 +56,7 @@ class Inbox:
         landing: Landing,
         reach_seconds: float,
         store: SampleStore | None = None,
+        bucket: S3Files | None = None,
     ) -> None:
         self.folder = root / "inbox"
         self._archive = root / "archive"
@@ -61,6 +64,7 @@ class Inbox:
         self._landing = landing
         self._store = store or SampleStore(root)
         self._reach = reach_seconds
+        self._bucket = bucket
         make_folder(self.folder / "kpis")
 
     def take(self, now: datetime, budget_seconds: float = 30.0) -> Intake:
@@ -82,23 +86,34 @@ class Inbox:
         for name in self._landing.archived_last(LOOK_BACK):
             if Path(name).exists():
                 self._take_missions(Path(name), intake, whole=False)
+        for drop in dropped(self._bucket) if self._bucket else ():
+            if time.monotonic() > deadline:
+                return intake
+            if drop.holds_samples:
+                self._take_sample_file(drop.local, drop.name, intake)
+            else:
+                intake.missions += self.take_file(drop.local, drop.name)
+                intake.files += 1
         return intake
 
-    def take_file(self, path: Path) -> Counts:
-        """All lines of a mission file named by a person, the last one too; durable on return."""
+    def take_file(self, path: Path, origin: str | None = None) -> Counts:
+        """All lines of a whole mission file, the last one too; durable on return."""
         counts = Counts()
         with path.open("rb") as file:
             for batch in _batches(file, 1):
-                counts += self._landing.add(str(path), _opened(batch), datetime.now(UTC))
+                counts += self._landing.add(origin or str(path), _opened(batch), datetime.now(UTC))
         return counts
 
-    def take_sample_file(self, path: Path) -> tuple[SampleCounts, list[Rejected]]:
+    def take_sample_file(
+        self, path: Path, origin: str | None = None
+    ) -> tuple[SampleCounts, list[Rejected]]:
         """All samples of a file; durable on return. Raises `SampleFileError`."""
+        origin = origin or str(path)
         batch = sample_files.read_file(path)
         now = datetime.now(UTC)
         day = day_of(now, self._zone)
         rejected = [
-            Rejected(now, day, str(path), bad.line, bad.field, bad.reason, bad.raw, kind="sample")
+            Rejected(now, day, origin, bad.line, bad.field, bad.reason, bad.raw, kind="sample")
             for bad in batch.rejected
         ]
         self._landing.reject(rejected)
@@ -166,9 +181,14 @@ class Inbox:
         return position if _digest(file, position.offset) == position.prefix else start
 
     def _take_samples(self, path: Path, intake: Intake) -> None:
-        """Take a sample file whole, then archive it; one that cannot be read is quarantined."""
+        """Take a sample file whole, then archive it."""
+        self._take_sample_file(path, str(path), intake)
+        self._move_away(path)
+
+    def _take_sample_file(self, path: Path, origin: str, intake: Intake) -> None:
+        """A sample file that cannot be read is quarantined."""
         try:
-            counts, rejected = self.take_sample_file(path)
+            counts, rejected = self.take_sample_file(path, origin)
         except sample_files.SampleFileError as error:
             now = datetime.now(UTC)
             reason = str(error).removeprefix(f"{path}: ")
@@ -183,7 +203,6 @@ class Inbox:
             intake.samples.duplicate += counts.duplicate
             intake.samples.restated += counts.restated
         intake.files += 1
-        self._move_away(path)
 
     def _move_away(self, path: Path) -> None:
         """Move a finished file out of the inbox; never over another one."""

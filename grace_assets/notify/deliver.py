@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from grace_assets.lake.files import Files
 from grace_assets.notify.channels import ChannelError, Channels
 from grace_assets.notify.ledger import Ledger
 from grace_assets.notify.ledger_rows import Delivery, Entry
@@ -46,7 +47,7 @@ def deliver(
     message: Message,
     ledger: Ledger,
     channels: Channels,
-    data_dir: Path,
+    data: Path | Files,
     now: datetime,
     decision: str,
     *,
@@ -59,7 +60,7 @@ def deliver(
     any time and from several processes: what was sent is not sent again. Raises `ChannelError`
     for an unusable configuration, before anything is promised.
     """
-    way = route(channel, channels, data_dir)
+    way = route(channel, channels, data)
     entries = [
         Entry(
             date=message.date,
@@ -89,7 +90,7 @@ def deliver(
 
 
 def resume(
-    ledger: Ledger, channels: Channels, data_dir: Path, now: datetime
+    ledger: Ledger, channels: Channels, data: Path | Files, now: datetime
 ) -> list[tuple[str, Result]]:
     """Another attempt at every notice whose time has come, by channel.
 
@@ -102,7 +103,7 @@ def resume(
     results = []
     for (channel, _), entries in due.items():
         try:
-            way = route(channel, channels, data_dir)
+            way = route(channel, channels, data)
         except ChannelError:
             continue
         gone = [entry for entry in entries if entry.destination not in way.destinations]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ COMMAND_SECONDS = 30.0
 ANSWER_SECONDS = 600.0
 """After the final dot a server may take ten minutes (RFC 5321 4.5.3.2.6); giving up earlier
 makes duplicates."""
+DELIVERY_SECONDS = 600.0
+"""After so long no further recipient is begun: a server that never answers costs its time once."""
 SUBJECT_LENGTH = 200
 TOO_MANY_RECIPIENTS = 552
 """A server that says so at RCPT means 452 (RFC 5321 4.5.3.1.10)."""
@@ -90,12 +93,14 @@ def header_text(text: str) -> str:
 class EmailSender:
     """One SMTP server, for as long as the `async with` lasts; connects when first needed.
 
-    Where it cannot be reached, every further recipient gets the same answer without a new try.
+    Where it cannot be reached, every further recipient gets the same answer without a new try;
+    where it took longer than `DELIVERY_SECONDS` over the others, too.
     """
 
     def __init__(self, email: Email, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._email = email
         self._answer_seconds = answer_seconds
+        self._end = time.monotonic() + DELIVERY_SECONDS
         self._client: aiosmtplib.SMTP | None = None
         self._failure: Outcome | None = None
 
@@ -113,6 +118,8 @@ class EmailSender:
 
     async def send(self, recipient: str, frozen: bytes) -> Outcome:
         """Hand a message to one recipient, in a transaction of its own."""
+        if self._failure is None and time.monotonic() > self._end:
+            self._failure = Outcome("pending", "the server was too slow for all recipients")
         if self._failure is None and (self._client is None or not self._client.is_connected):
             self._client, self._failure = await _connect(self._email)
         if self._failure is not None or self._client is None:

@@ -16,12 +16,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from grace_assets.lake.database import Database, open_database
 from grace_assets.lake.durable import make_folder, sync_folder
+from grace_assets.lake.files import S3Files
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged
 
@@ -32,6 +35,7 @@ POST_SECONDS = 10.0
 GIVE_UP = timedelta(days=7)
 """A webhook that has failed for so long is not asked again about this follow-up."""
 
+FILE = "outbox/missions.jsonl"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS follow_ups (
     id INTEGER PRIMARY KEY,
@@ -75,12 +79,15 @@ class PostReport:
 class FollowUpOutbox:
     """The outbox under `data_dir`; safe to use from several threads and processes at once.
 
-    Lines go to `outbox/missions.jsonl`; the ledger is `state/follow_ups.sqlite`, or a PostgreSQL.
+    Lines go to `outbox/missions.jsonl`, in `bucket` where there is one; the ledger is
+    `state/follow_ups.sqlite`, or a PostgreSQL.
     A consumer may take lines away: what was written once is not written again.
     """
 
-    def __init__(self, data_dir: Path, url: str | None = None) -> None:
-        self._file = data_dir / "outbox" / "missions.jsonl"
+    def __init__(
+        self, data_dir: Path, url: str | None = None, bucket: S3Files | None = None
+    ) -> None:
+        self._file, self._bucket = data_dir / FILE, bucket
         self._connect = partial(open_database, data_dir, "follow_ups", _SCHEMA, url)
         make_folder(self._file.parent)
 
@@ -155,15 +162,31 @@ class FollowUpOutbox:
         )
         if not missing:
             return
-        with self._file.open("a+b") as file:
-            present = _complete_lines(file)
-            lines = [line for id_, line in missing.items() if id_ not in present]
-            file.write("".join(line + "\n" for line in lines).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(self._file.parent)
+        if self._bucket:
+            self._append_object(missing)
+        else:
+            with self._file.open("a+b") as file:
+                _append(file, missing)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self._file.parent)
         marks = ((id_,) for id_ in missing)
         db.executemany("UPDATE follow_ups SET written = 1 WHERE follow_up_id = ?", marks)
+
+    def _append_object(self, missing: Mapping[str, str]) -> None:
+        """The object with the lines that it lacks, in one PUT: objects cannot grow."""
+        content = BytesIO()
+        for _, source in self._bucket.sources([FILE]):
+            content.write(source.read())
+        _append(content, missing)
+        self._bucket.replace(FILE, lambda target: target.write(content.getvalue()))
+
+
+def _append(file: BinaryIO, missing: Mapping[str, str]) -> None:
+    present = _complete_lines(file)
+    lines = [line for id_, line in missing.items() if id_ not in present]
+    file.seek(0, os.SEEK_END)
+    file.write("".join(line + "\n" for line in lines).encode())
 
 
 def _request(follow_up: Mapping[str, object]) -> dict[str, str]:

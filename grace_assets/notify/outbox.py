@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from grace_assets.lake.durable import replace_file
+from grace_assets.lake.files import Files
 from grace_assets.notify.outcome import Outcome
 
 OUTBOX = "outbox"
@@ -14,8 +12,8 @@ OUTBOX = "outbox"
 class OutboxSender:
     """Writes one file, as the channel would have sent it; a later revision replaces it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, files: Files, file: str) -> None:
+        self._files, self._file = files, file
 
     async def __aenter__(self) -> OutboxSender:
         return self
@@ -26,7 +24,7 @@ class OutboxSender:
     async def send(self, _destination: str, frozen: bytes) -> Outcome:
         """A disk that is full or not writable is a reason to try later, not to fail the run."""
         try:
-            replace_file(self._path, lambda file: file.write(frozen))
+            self._files.replace(self._file, lambda target: target.write(frozen))
         except OSError as error:
             return Outcome("pending", f"cannot write to the outbox ({type(error).__name__})")
         return Outcome("written")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from grace_assets.lake.files import Files, LocalFiles
 from grace_assets.notify import apprise_urls, email, slack
 from grace_assets.notify.channels import LOCAL_SENDER, Channels
 from grace_assets.notify.ledger_rows import Entry
@@ -40,18 +41,21 @@ class Route:
     spacing: timedelta = timedelta(0)
 
 
-def route(channel: str, channels: Channels, data_dir: Path) -> Route:
-    """The way of `slack`, `email` or `apprise`. Raises `ChannelError` where it is set wrongly."""
-    return _ROUTES[channel](channels, data_dir / "outbox" / channel)
+def route(channel: str, channels: Channels, data: Path | Files) -> Route:
+    """The way of `slack`, `email` or `apprise`. Raises `ChannelError` where it is set wrongly.
+
+    `data` is the folder, or the bucket, below which the outbox lies.
+    """
+    return _ROUTES[channel](channels, LocalFiles(data) if isinstance(data, Path) else data)
 
 
-def _slack(channels: Channels, outbox: Path) -> Route:
+def _slack(channels: Channels, files: Files) -> Route:
     def compose(message: Message, _entry: Entry, correction: bool, _now: datetime) -> bytes:
         return slack.payload(message.content.slack, message.correction if correction else None)
 
     target = channels.slack
     if target is None:
-        return _file(outbox, "json", compose)
+        return _file(files, "slack", "json", compose)
     return Route(
         destinations=(target.destination,),
         on_unknown=target.on_unknown,
@@ -62,7 +66,7 @@ def _slack(channels: Channels, outbox: Path) -> Route:
     )
 
 
-def _email(channels: Channels, outbox: Path) -> Route:
+def _email(channels: Channels, files: Files) -> Route:
     target = channels.email
 
     def compose(message: Message, entry: Entry, correction: bool, now: datetime) -> bytes:
@@ -81,7 +85,7 @@ def _email(channels: Channels, outbox: Path) -> Route:
         )
 
     if target is None:
-        return _file(outbox, "eml", compose)
+        return _file(files, "email", "eml", compose)
     return Route(
         destinations=channels.recipients,
         on_unknown=target.on_unknown,
@@ -91,7 +95,7 @@ def _email(channels: Channels, outbox: Path) -> Route:
     )
 
 
-def _apprise(channels: Channels, _outbox: Path) -> Route:
+def _apprise(channels: Channels, _files: Files) -> Route:
     def compose(message: Message, _entry: Entry, correction: bool, _now: datetime) -> bytes:
         prefix = f"{message.correction}: " if correction else ""
         return apprise_urls.payload(prefix + message.content.subject, message.content.short)
@@ -107,14 +111,17 @@ def _apprise(channels: Channels, _outbox: Path) -> Route:
 
 
 def _file(
-    folder: Path, suffix: str, compose: Callable[[Message, Entry, bool, datetime], bytes]
+    files: Files,
+    folder: str,
+    suffix: str,
+    compose: Callable[[Message, Entry, bool, datetime], bytes],
 ) -> Route:
     return Route(
         destinations=(OUTBOX,),
         on_unknown=REPLACE,
         compose=compose,
         as_repeat=lambda frozen, _note: frozen,
-        open=lambda name: OutboxSender(folder / f"{name}.{suffix}"),
+        open=lambda name: OutboxSender(files, f"outbox/{folder}/{name}.{suffix}"),
     )
 
 

@@ -1,9 +1,11 @@
 """Tables and samples in a bucket of a real S3 server: the same tables, never half a file."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,10 +15,14 @@ import pytest
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.bucket_inbox import dropped
 from grace_assets.lake.files import S3Files
+from grace_assets.lake.inbox import Intake
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
+from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings, SettingsError
+from tests.conftest import encode, event
 from tests.rows import outcome, problem, table
 from tests.seaweed import BUCKET, seaweed
 from tests.test_loop import DAYS, Loop, missions, samples
@@ -204,3 +210,94 @@ def test_another_address_is_refused_without_being_quoted(where):
     with pytest.raises(SettingsError, match="GRACE_DATA_DIR") as refused:
         Settings.from_env({"GRACE_DATA_DIR": where})
     assert "canary" not in str(refused.value)
+
+
+def held(bucket: str, name: str) -> dict[str, bytes]:
+    """What lies below a place of the bucket, by its name there."""
+    files = S3Files(f"{bucket}/{name}")
+    below = f"{BUCKET}/{name}/"
+    return {key.removeprefix(below): files._s3.cat_file(key) for key in files._s3.find(below)}
+
+
+def test_what_is_dropped_into_the_bucket_is_taken_once_and_archived(bucket, tmp_path, request):
+    name = request.node.name
+    files = S3Files(f"{bucket}/{name}")
+    store = StoreResource(data_dir=str(tmp_path), timezone="UTC", files_url=f"{bucket}/{name}")
+
+    def drop(file: str, content: bytes) -> None:
+        files.replace(file, lambda target: target.write(content))
+
+    def take() -> Intake:
+        with store.landing() as landing:
+            return store.inbox(landing).take(datetime.now(UTC))
+
+    sample = {
+        "source": "rag_kpis",
+        "domain_id": "payments",
+        "metric": "latency_ms",
+        "timestamp": "2026-03-01T09:00:00Z",
+        "value": 280.0,
+    }
+    drop("inbox/a.jsonl", encode(event("m-1"), event("m-2")) + b"{broken")
+    drop("inbox/kpis/s.jsonl", encode(sample))
+    drop("inbox/kpis/bad.parquet", b"no Parquet")
+    drop("inbox/notes.txt", b"nobody's business")
+    drop("inbox/.hidden.jsonl", encode(event("m-9")))
+    intake = take()
+    counts = intake.missions
+    assert (counts.accepted, len(counts.rejected), intake.samples.accepted) == (2, 1, 1)
+    assert (intake.bad_samples, intake.files) == (1, 3)
+    with store.landing() as landing:
+        told = {(bad.origin, bad.line, bad.raw) for bad in landing.rejected()}
+    assert told == {("a.jsonl", 3, b"{broken"), ("bad.parquet", 0, b"")}
+    assert {file for file in held(bucket, name) if "inbox" in file} == {
+        "archive/inbox/a.jsonl",
+        "archive/inbox/kpis/s.jsonl",
+        "archive/inbox/kpis/bad.parquet",
+        "inbox/notes.txt",
+        "inbox/.hidden.jsonl",
+    }
+    assert take().files == 0
+    # The same name again is another drop: what is known already is a duplicate.
+    drop("inbox/a.jsonl", encode(event("m-2"), event("m-3")))
+    again = take().missions
+    assert (again.accepted, again.duplicate) == (1, 1)
+
+
+def test_an_object_that_is_replaced_while_it_is_taken_is_taken_as_well(bucket, tmp_path, request):
+    files = S3Files(f"{bucket}/{request.node.name}")
+
+    def drop(content: bytes) -> None:
+        files.replace("inbox/a.jsonl", lambda target: target.write(content))
+
+    drop(b"first")
+    found = []
+    for drop_ in dropped(files):
+        found.append(drop_.local.read_bytes())
+        drop(b"second")
+    found += [drop_.local.read_bytes() for drop_ in dropped(files)]
+    assert found == [b"first", b"second"]
+    assert list(dropped(files)) == []
+
+
+def test_the_outbox_lies_in_the_bucket(bucket, tmp_path, request, monkeypatch):
+    name = request.node.name
+    for channel in ("SLACK_WEBHOOK_URL", "SMTP_HOST", "STATUS_BRIEF_RECIPIENTS"):
+        monkeypatch.delenv(channel, raising=False)
+    loop = Loop(tmp_path, files_url=f"{bucket}/{name}")
+    loop.take(*missions())
+    loop.store.samples().add(samples(), lambda touched: None)
+    loop.run(*DAYS[:5], **{DELIVER_TAG: "always"})
+    found = held(bucket, name)
+    briefs = [file for file in found if file.startswith("outbox/slack/")]
+    assert len(briefs) == 5 and all(json.loads(found[file]) for file in briefs)
+    assert len([file for file in found if file.startswith("outbox/email/")]) == 5
+    asked = [json.loads(line) for line in found["outbox/missions.jsonl"].splitlines()]
+    assert asked and not list((tmp_path / "outbox").rglob("*.*"))
+    # A consumer takes the lines away; what is asked for later is put there alone.
+    files = S3Files(f"{bucket}/{name}")
+    files.replace("outbox/missions.jsonl", lambda target: target.write(b""))
+    later = {**asked[0], "follow_up_id": "fu-later", "type": "repair", "status": "open"}
+    assert loop.store.outbox().announce([later]) == 1
+    (line,) = held(bucket, name)["outbox/missions.jsonl"].splitlines()
+    assert json.loads(line)["follow_up_id"] == "fu-later"

@@ -574,6 +574,21 @@ def test_the_answer_to_a_message_is_waited_for_longer_than_that_to_a_command(
     assert (result.status, server.recipients()) == ("sent", [A])
 
 
+def test_a_server_that_never_answers_costs_its_time_once_and_the_rest_are_owed(
+    server: Mailbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(email, "DELIVERY_SECONDS", 0.5)
+    server.faults = {"DOT": HANG}
+    send(tmp_path, env(server, A, B, C))
+    assert states(tmp_path) == {A: "unknown", B: "pending", C: "pending"}
+    assert server.recipients() == [A]
+    monkeypatch.setattr(email, "DELIVERY_SECONDS", 60)
+    server.faults = {}
+    send(tmp_path, env(server, A, B, C), after=LATER)
+    assert set(states(tmp_path).values()) == {"sent"}
+    assert server.recipients() == [A, A, B, C]
+
+
 def test_a_greeting_that_never_ends_is_left_in_time(tmp_path: Path):
     with raw_server(b"220-wait\r\n" * 1000, reads="nothing", pause=0.01) as server:
         nobody = Mailbox(login=True, secure=False, port=server.port)
@@ -596,4 +611,5 @@ def test_patience_and_leases_are_as_long_as_the_standards_ask():
     # were it shorter, a second run would send while the first still waits.
     assert timedelta(seconds=email.ANSWER_SECONDS) >= timedelta(minutes=10)
     assert timedelta(seconds=2 * email.ANSWER_SECONDS) < lifecycle.LEASE
+    assert email.DELIVERY_SECONDS <= email.ANSWER_SECONDS
     assert timedelta(seconds=slack.ATTEMPT_SECONDS * slack.TRIES) < lifecycle.LEASE

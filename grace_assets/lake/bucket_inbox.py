@@ -1,0 +1,55 @@
+"""The inbox in a bucket: objects that were dropped below `inbox/`, taken whole.
+
+An object appears whole, so nothing is read on from where it stopped. It is copied to `archive/`
+once what it holds is durable, and then taken away, unless another one came under its name
+meanwhile: that one is taken next. After a crash in between it is taken again, as duplicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from grace_assets.lake.files import S3Files
+
+MISSIONS, SAMPLES = (".jsonl",), (".jsonl", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """An object of the inbox, and a copy of it on this machine while it is being taken."""
+
+    file: str
+    local: Path
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.file).name
+
+    @property
+    def holds_samples(self) -> bool:
+        return self.file.startswith("inbox/kpis/")
+
+
+def dropped(bucket: S3Files) -> Iterator[Dropped]:
+    """Each object that is there now, oldest first; archived when the next one is asked for."""
+    waiting = [
+        (modified, file, tag)
+        for file, tag, modified in bucket.found("inbox")
+        if _wanted(PurePosixPath(file))
+    ]
+    for _, file, tag in sorted(waiting):
+        with TemporaryDirectory(prefix="grace-inbox-") as folder:
+            local = Path(folder) / PurePosixPath(file).name
+            bucket.fetch(file, local)
+            yield Dropped(file, local)
+        bucket.move(file, f"archive/{file}", tag)
+
+
+def _wanted(file: PurePosixPath) -> bool:
+    suffixes = {"inbox": MISSIONS, "inbox/kpis": SAMPLES}.get(str(file.parent), ())
+    return file.suffix in suffixes and not file.name.startswith(".")
