@@ -47,12 +47,19 @@ def wilson_interval(k: int, n: int) -> Interval:
 
 
 def quantile(values: Sequence[float] | np.ndarray, p: float) -> float | None:
-    """The `p` quantile (0..1) of `values` in their unit, in any order; null where there are none.
+    """One of `quantiles`."""
+    return quantiles(values, (p,))[0]
+
+
+def quantiles(
+    values: Sequence[float] | np.ndarray, ps: Sequence[float]
+) -> list[float] | list[None]:
+    """The quantiles `ps` (0..1) of `values` in their unit, in any order; nulls where none are.
 
     Interpolated linearly between the two ranks around 1 + (n − 1) p, as numpy's default, R's and
     DuckDB's `quantile_cont` do (Hyndman and Fan 1996, Am. Stat. 50:361, type 7).
     """
-    return float(np.quantile(values, p)) if len(values) else None
+    return np.quantile(values, ps).tolist() if len(values) else [None] * len(ps)
 
 
 def quantile_interval(

@@ -16,19 +16,26 @@ import pyarrow.compute as pc
 
 from grace_assets.core import analytics, changes, loop_stats, series, window_figures
 from grace_assets.core.calendar_windows import Granularity, Window, window
-from grace_assets.lake.day_cache import CACHED_TABLES, DayCache
+from grace_assets.lake.day_cache import CACHED_TABLES, Columns, DayCache
 from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
 _SCORES = ("domain_id", "effectiveness_score")
+_SUMS = (
+    "domain_id",
+    "missions",
+    "mttr_seconds_sum",
+    "mttr_count",
+    "effectiveness_sum",
+    "effectiveness_count",
+)
+"""What series are made of: of the columns that are left out one has every time to restore."""
 _OUTCOMES = ("verdict", "effectiveness_score", "metrics_delta")
 _FOLLOW_UPS = ("domain_id", "opened_on", "status", "closed_by_mission_id")
 _BRIEFS = ("missions", "revision")
 
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
-
-Columns = tuple[str, ...] | None
 
 
 class UnknownDomain(LookupError):
@@ -84,7 +91,8 @@ class Analytics:
     ) -> dict[str, list[series.MissionCount]]:
         """Domain → missions per day, week or month."""
         span = window(period_days, end_date)
-        return series.missions_per_domain(self._within("domain_daily", span), span, granularity)
+        rows = self._within("domain_daily", span, _SUMS)
+        return series.missions_per_domain(rows, span, granularity)
 
     def mttr_trend(
         self,
@@ -95,7 +103,7 @@ class Analytics:
     ) -> list[series.MttrPoint]:
         """Mean time to restore by date, of one domain or all."""
         span = window(period_days, end_date)
-        return series.mttr_trend(self._daily(span, domain_id), span, granularity)
+        return series.mttr_trend(self._daily(span, domain_id, _SUMS), span, granularity)
 
     def effectiveness_trend(
         self,
@@ -106,7 +114,7 @@ class Analytics:
     ) -> list[series.EffectivenessPoint]:
         """Mean score by date, of one domain or all."""
         span = window(period_days, end_date)
-        return series.effectiveness_trend(self._daily(span, domain_id), span, granularity)
+        return series.effectiveness_trend(self._daily(span, domain_id, _SUMS), span, granularity)
 
     def restore_quantiles(
         self,
@@ -197,11 +205,13 @@ class Analytics:
             raise UnknownDomain(domain_id)
         return _normal(domain_id)
 
-    def _daily(self, span: Window, domain_id: str | None) -> pa.Table:
-        return self._of("domain_daily", span, domain_id)
+    def _daily(self, span: Window, domain_id: str | None, columns: Columns = None) -> pa.Table:
+        return self._of("domain_daily", span, domain_id, columns)
 
-    def _of(self, table: str, span: Window, domain_id: str | None) -> pa.Table:
-        rows = self._within(table, span)
+    def _of(
+        self, table: str, span: Window, domain_id: str | None, columns: Columns = None
+    ) -> pa.Table:
+        rows = self._within(table, span, columns)
         if domain_id is None:
             return rows
         found = analytics.of_domain(rows, _normal(domain_id))
@@ -247,8 +257,7 @@ class Analytics:
                 return kept[1]
         parts = [self._lake.read(table, [], columns)]
         if table in CACHED_TABLES:
-            cached = self._cache.rows(table, days, signatures)
-            parts += [rows.select(parts[0].column_names) for rows in cached]
+            parts += self._cache.rows(table, days, signatures, columns)
         else:
             parts += [
                 self._day((table, columns, day), signature)

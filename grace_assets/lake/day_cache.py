@@ -4,7 +4,7 @@ A window of ninety days is ninety Parquet files, and to open one takes far longe
 is in it. Each day here bears the signature of the file that it was read from, and stands for it
 only while that file still has it; so nothing here is ever right to keep or wrong to delete.
 
-Layout: `cache/<table>/YYYY-MM.arrow`, an Arrow IPC stream: rows by day, and in the metadata of the
+Layout: `cache/<table>/YYYY-MM.arrow`, an Arrow IPC file: rows by day, and in the metadata of the
 schema how many each day has, and of which file.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from grace_assets.core.schemas import TABLES
+from grace_assets.core.schemas import DATE, TABLES
 from grace_assets.lake.durable import replace_file
 from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
@@ -27,6 +27,9 @@ from grace_assets.lake.tables import Lake
 CACHED_TABLES = frozenset(
     {"domain_daily", "kpi_daily", "hold_daily", "problems", "follow_up_missions"}
 )
+
+Columns = tuple[str, ...] | None
+"""Of a table, beside `date`; all of them for null."""
 
 _DAYS = b"grace.days"
 
@@ -38,8 +41,14 @@ class _Month:
     days: Mapping[str, tuple[int, Signature]]
     rows: pa.Table
 
-    def has(self, day: str, signature: Signature) -> bool:
-        return day in self.days and self.days[day][1] == signature
+    def lacks(self, wanted: Mapping[str, Signature]) -> list[str]:
+        """Those of the wanted days that it has not as their files are now."""
+        own = {day: signature for day, (_, signature) in self.days.items()}
+        return [day for day, signature in wanted.items() if own.get(day) != signature]
+
+    def of_columns(self, columns: Columns) -> _Month:
+        names = self.rows.column_names if columns is None else [DATE, *columns]
+        return _Month(self.days, self.rows.select(names))
 
     def of(self, wanted: Collection[str]) -> list[pa.Table]:
         """The rows of the wanted days, those of neighbours in one piece."""
@@ -57,65 +66,86 @@ class DayCache:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        self._months: dict[tuple[str, str], _Month] = {}
+        self._months: dict[tuple[str, Columns, str], _Month] = {}
 
     def rows(
-        self, table: str, days: Sequence[str], signatures: Sequence[Signature | None]
+        self,
+        table: str,
+        days: Sequence[str],
+        signatures: Sequence[Signature | None],
+        columns: Columns = None,
     ) -> list[pa.Table]:
-        """All columns of `days` (ascending) as files of these signatures have them, in pieces."""
+        """As `Lake.read`, in pieces: `days` (ascending) as files of these signatures have them."""
         pairs = zip(days, signatures, strict=True)
         wanted = {day: signature for day, signature in pairs if signature is not None}
         pieces = []
         for month, its_days in groupby(wanted, key=lambda day: day[:7]):
-            pieces += self._month(table, month, {day: wanted[day] for day in its_days})
+            of_month = {day: wanted[day] for day in its_days}
+            pieces += self._month(table, columns, month, of_month).of(of_month)
         return pieces
 
-    def _month(self, table: str, month: str, wanted: Mapping[str, Signature]) -> list[pa.Table]:
+    def _month(
+        self, table: str, columns: Columns, month: str, wanted: Mapping[str, Signature]
+    ) -> _Month:
         path = self._lake.cache / table / f"{month}.arrow"
-        known = self._months.get((table, month))
-        kept = known or _read(path, TABLES[table].with_date())
-        missing = [day for day, signature in wanted.items() if not kept.has(day, signature)]
-        if missing:
-            kept = self._with(kept, table, {day: wanted[day] for day in missing})
-            if known is None:
-                # Once a process: a server is not to write whenever a day is made again. Where it
-                # cannot be written, or another process writes it, reading goes on.
+        kept = self._months.get((table, columns, month))
+        if kept is None:
+            kept = _read(path, table, columns)
+            if kept.lacks(wanted):
+                # Once a process and columns: a server is not to write whenever a day is made again.
+                whole = self._completed(_read(path, table), table, None, wanted)
+                # Where it cannot be written, or another process writes it, reading goes on.
                 with suppress(OSError):
-                    _write(path, kept)
-        self._months[table, month] = kept
-        return kept.of(wanted)
+                    _write(path, whole)
+                kept = whole.of_columns(columns)
+        kept = self._completed(kept, table, columns, wanted)
+        self._months[table, columns, month] = kept
+        return kept
 
-    def _with(self, kept: _Month, table: str, missing: Mapping[str, Signature]) -> _Month:
+    def _completed(
+        self, kept: _Month, table: str, columns: Columns, wanted: Mapping[str, Signature]
+    ) -> _Month:
+        """With the days that it lacks, as their files have them."""
+        missing = kept.lacks(wanted)
+        if not missing:
+            return kept
         days, pieces = {}, []
         for day in sorted({*kept.days, *missing}):
             if day in missing:
-                rows = self._lake.read(table, [day])
-                days[day], part = (rows.num_rows, missing[day]), [rows]
+                rows = self._lake.read(table, [day], columns)
+                days[day], part = (rows.num_rows, wanted[day]), [rows]
             else:
                 days[day], part = kept.days[day], kept.of((day,))
             pieces += part
         return _Month(days, pa.concat_tables(pieces).combine_chunks())
 
 
-def _read(path: Path, schema: pa.Schema) -> _Month:
+def _read(path: Path, table: str, columns: Columns = None) -> _Month:
     """What the file has; nothing where it is missing, or not what this version writes."""
+    schema = TABLES[table].with_date()
+    names = schema.names if columns is None else [DATE, *columns]
+    fields = sorted(schema.get_field_index(name) for name in names)
+    expected = pa.schema([schema.field(field) for field in fields])
+    # Without threads: for files this small they take longer to start than to read.
+    options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+    listed, rows = {}, expected.empty_table()
     try:
-        # In one read: pyarrow's own files hand each part to a thread.
-        rows = pa.ipc.open_stream(path.read_bytes()).read_all()
-        listed = json.loads(rows.schema.metadata[_DAYS]) if rows.schema == schema else {}
+        with path.open("rb") as file:
+            reader = pa.ipc.open_file(file, options=options)
+            if reader.schema == expected:
+                listed = json.loads((reader.schema.metadata or {}).get(_DAYS, "{}"))
+                rows = reader.read_all()
     except (OSError, pa.ArrowInvalid):
         listed = {}
-    if not listed:
-        return _Month({}, schema.empty_table())
     days = {day: (count, tuple(signature)) for day, (count, signature) in listed.items()}
-    return _Month(days, rows.replace_schema_metadata())
+    return _Month(days, rows.select(names).replace_schema_metadata())
 
 
 def _write(path: Path, month: _Month) -> None:
     rows = month.rows.replace_schema_metadata({_DAYS: json.dumps(month.days)})
 
     def write(target: object) -> None:
-        with pa.ipc.new_stream(target, rows.schema) as writer:
+        with pa.ipc.new_file(target, rows.schema) as writer:
             writer.write_table(rows)
 
     replace_file(path, write)

@@ -131,8 +131,11 @@ class Lake:
         return {day: part.num_rows for day, part in parts.items()}
 
     def version(self, table: str) -> int:
-        """Another number after each write of ours on this machine; 0 where nobody can tell."""
-        return self._files.version(_folder(table)) + self._files.version(months_folder(table))
+        """Another number after each write of ours on this machine; 0 where nobody can tell.
+
+        Compacting is none: rows stay as they are.
+        """
+        return self._files.version(_folder(table))
 
 
 def _part(schema: pa.Schema, day: str, file: pq.ParquetFile, groups: Sequence[int]) -> pa.Table:

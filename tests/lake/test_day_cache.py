@@ -90,6 +90,14 @@ def test_answers_are_given_where_nothing_can_be_cached(lake):
     assert answered(lake) == [100.0, 101.0, 102.0, 103.0]
 
 
+def test_what_is_there_is_not_written_again_whichever_columns_are_read(lake):
+    answered(lake)
+    before = [(file.stat().st_ino, file.stat().st_mtime_ns) for file in cached(lake)]
+    assert answered(lake) == [100.0, 101.0, 102.0, 103.0]
+    assert Analytics(lake).stats(30, END).mttr_count == len(DAYS)
+    assert [(file.stat().st_ino, file.stat().st_mtime_ns) for file in cached(lake)] == before
+
+
 def test_a_server_writes_a_month_once_however_often_a_day_is_made_again(lake):
     serving, written = Analytics(lake), set()
     for restored in (1.0, 2.0, 3.0):
