@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, inspect
 
-BUSY_SECONDS = 30
-"""What a writer waits for another one, as Dagster's own storages do."""
+from grace_assets.kept_sqlite import kept_engine
 
 
 class KeptSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
@@ -21,10 +20,7 @@ class KeptSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
 
     @cached_property
     def _engine(self) -> Engine:
-        # As many connections as threads ask for, as if each opened its own.
-        return create_engine(
-            self._conn_string, connect_args={"timeout": BUSY_SECONDS}, max_overflow=-1
-        )
+        return kept_engine(self._conn_string)
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:
