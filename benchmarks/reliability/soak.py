@@ -61,6 +61,12 @@ class Loop:
     slack: StrictSlack
     mail: Mailbox
 
+    def all_run(self) -> None:
+        """`RuntimeError` where a process has ended."""
+        ended = {name: p.poll() for name, p in self.processes.items() if p.poll() is not None}
+        if ended:
+            raise RuntimeError(f"ended, with exit codes: {ended}")
+
     def runs(self, statuses: Sequence[dg.DagsterRunStatus]) -> int:
         return self.instance.get_runs_count(dg.RunsFilter(statuses=list(statuses)))
 
@@ -153,6 +159,7 @@ def soak(loop: Loop, journal: Journal, minutes: float, rate: float) -> Signs:
             loop.ask_for_brief(day.date().isoformat())
             due = started + (minute + 1) * SAMPLE_SECONDS
             time.sleep(max(0.0, due - time.monotonic()))
+            loop.all_run()
             waiting, under_way = loop.runs(WAITING), loop.runs(UNDER_WAY)
             behind = journal.count - in_tables(loop.data)
             print(signs.look(waiting=waiting, running=under_way, behind=behind), flush=True)
