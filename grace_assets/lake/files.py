@@ -137,14 +137,18 @@ class S3Files:
         return [name.rpartition("/")[2] for name in found]
 
     def sources(self, files: Sequence[str]) -> Iterator[tuple[str, BytesIO]]:
-        # Together, as each takes a round trip; those that there are not are passed over.
+        # Together, as each takes a round trip.
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]
-            found = self._s3.cat([f"{self._prefix}/{file}" for file in some], on_error="omit")
+            found = self._s3.cat([f"{self._prefix}/{file}" for file in some], on_error="return")
             for file in some:
-                content = found.get(f"{self._prefix}/{file}")
-                if content is not None:
-                    yield file, BytesIO(content)
+                content = found[f"{self._prefix}/{file}"]
+                if isinstance(content, FileNotFoundError):
+                    continue
+                if isinstance(content, Exception):
+                    # Not passed over: what could not be fetched is not "nothing happened".
+                    raise content
+                yield file, BytesIO(content)
 
     def replace(self, file: str, write: Callable[[BinaryIO], None]) -> None:
         content = BytesIO()

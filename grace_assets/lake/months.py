@@ -2,13 +2,14 @@
 
 Layout: `compacted/<table>/month=YYYY-MM/part-0.parquet` (zstd, a row group a day, `date` among the
 columns), and `compacted/<table>/days.json`, which says which days they hold. A day's own file
-under `tables/` is newer than its month, and stands for it where both are there.
+under `tables/` is newer than its month, and stands for it where both are there: so a day is in
+one place for readers while it is in two on the disk.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,26 +53,35 @@ class Months:
                 wanted.setdefault(known[day], []).append(day)
         for name, source in self._files.sources(list(wanted)):
             file = pq.ParquetFile(source)
-            groups = json.loads(file.schema_arrow.metadata[_ROW_GROUPS])
-            for day in wanted[name]:
+            groups = json.loads(file.metadata.metadata[_ROW_GROUPS])
+            for day in wanted.pop(name):
                 group = groups[day]
                 yield day, file, [] if group is None else [group]
+        if wanted:
+            raise FileNotFoundError(f"{', '.join(sorted(wanted))}: listed in days.json, not there")
 
-    def write(self, table: str, month: str, parts: Mapping[str, pa.Table]) -> None:
-        """Make `parts` (day → its rows, with `date`) the file of the month; on return durable."""
-        filled = [day for day, rows in parts.items() if rows.num_rows]
-        groups = {day: filled.index(day) if day in filled else None for day in parts}
-        schema = next(iter(parts.values())).schema.with_metadata({_ROW_GROUPS: json.dumps(groups)})
+    def write(
+        self, table: str, month: str, schema: pa.Schema, parts: Iterable[tuple[str, pa.Table]]
+    ) -> None:
+        """Make `parts` (days and their rows) the file of the month; on return durable.
+
+        One day is held in memory at a time. Only one may write the months of a table.
+        """
+        groups: dict[str, int | None] = {}
 
         def write(target: object) -> None:
             with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-                for day in filled:
-                    rows = parts[day].cast(schema)
-                    writer.write_table(rows, row_group_size=rows.num_rows)
+                filled = 0
+                for day, rows in parts:
+                    groups[day] = None
+                    if rows.num_rows:
+                        writer.write_table(rows, row_group_size=rows.num_rows)
+                        groups[day], filled = filled, filled + 1
+                writer.add_key_value_metadata({_ROW_GROUPS: json.dumps(groups)})
 
         self._files.replace(file_of(table, month), write)
         months: dict[str, list[str]] = {}
-        for day in {**self.days(table), **parts}:
+        for day in {**self.days(table), **groups}:
             months.setdefault(day[:7], []).append(day)
         listed = json.dumps({month: sorted(days) for month, days in sorted(months.items())})
         # After the month: a day is never said to lie where it does not.

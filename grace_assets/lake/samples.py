@@ -133,8 +133,10 @@ class SampleStore:
             names = (name for name in self._files.names("samples") if name.startswith("date="))
             old = sorted(name for name in names if name < f"date={day}")
             if old:
-                # First: a day must never look complete whose samples are going.
-                self._files.replace(_KEPT_SINCE, lambda target: target.write(day.encode()))
+                # First: a day must never look complete whose samples are going. Never earlier
+                # than before, though less may be dropped now: what is gone is gone.
+                since = max(day, self.kept_since() or day)
+                self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
                 self._files.remove([_file(name.removeprefix("date=")) for name in old])
         return [name.removeprefix("date=") for name in old]
 

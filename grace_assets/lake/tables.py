@@ -5,7 +5,7 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ class Lake:
 
     def signatures(self, table: str, days: Sequence[str]) -> list[Signature | None]:
         """What differs once a day was made again; null for a day that was never written."""
-        own = self._files.signatures(_folder(table), [file_of(table, day) for day in days])
+        own = self._own_signatures(table, days)
         if None not in own:
             return own
         months = self._months.days(table)
@@ -93,22 +93,59 @@ class Lake:
         """Put the files of a month's days into one; returns the days that had files, and rows.
 
         What `read` returns is the same at every instant. Days that lie in the month already stay
-        in it, unless they were made again since.
+        in it, unless they were made again since. Raises `SchemaError` where the month does not
+        read as its days do; those stay then.
         """
-        own = sorted(day for day in self.own_days(table) if day.startswith(month))
-        if not own:
-            return 0, 0
-        with self.exclusive(table, own):
-            days = sorted({*own, *(d for d in self._months.days(table) if d.startswith(month))})
-            rows = {day: self.read(table, [day]) for day in days}
-            self._months.write(table, month, rows)
-            for day, file, groups in self._months.read(table, days):
-                if not _part(TABLES[table].with_date(), day, file, groups).equals(rows[day]):
+        # Of the months' list of days, which days of other months are entered in as well.
+        with self.exclusive(f"{table}.months"):
+            own = sorted(day for day in self.own_days(table) if day.startswith(month))
+            if not own:
+                return 0, 0
+            with self.exclusive(table, own):
+                return self._fold(table, month, own)
+
+    def _fold(self, table: str, month: str, own: Sequence[str]) -> tuple[int, int]:
+        before = self._own_signatures(table, own)
+        made = [day for day, signature in zip(own, before, strict=True) if signature is not None]
+        rows = 0
+        if made:
+            self._locks.check()
+            schema = TABLES[table].with_date()
+            self._months.write(table, month, schema, self._whole_month(table, month, made))
+            for day, file, groups in self._months.read(table, made):
+                part = _part(schema, day, file, groups)
+                if not part.equals(self.read(table, [day])):
                     raise SchemaError(
                         f"{table}: {day} reads differently in {month}; kept as it was"
                     )
-            self._files.remove([file_of(table, day) for day in own])
-        return len(own), sum(rows[day].num_rows for day in own)
+                rows += part.num_rows
+            self._locks.check()
+        # What a writer without our lock made meanwhile stays. Without a file goes the folder that
+        # a compaction left when it was cut off.
+        known, after = self._months.days(table), self._own_signatures(table, own)
+        folded = [
+            file_of(table, day)
+            for day, was, now in zip(own, before, after, strict=True)
+            if was == now and day in known
+        ]
+        self._files.remove(folded)
+        return len(made), rows
+
+    def _whole_month(
+        self, table: str, month: str, made: Sequence[str]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """The days of a month and their rows, ascending: of `made` their own, else the month's."""
+        kept = {day for day in self._months.days(table) if day.startswith(month)} - {*made}
+        stored = self._months.read(table, sorted(kept))
+        for day in sorted({*made, *kept}):
+            if day in kept:
+                _, file, groups = next(stored)
+                yield day, _part(TABLES[table].with_date(), day, file, groups)
+            else:
+                yield day, self.read(table, [day])
+
+    def _own_signatures(self, table: str, days: Sequence[str]) -> list[Signature | None]:
+        return self._files.signatures(_folder(table), [file_of(table, day) for day in days])
 
     def replace(self, table: str, days: Sequence[str], rows: pa.Table) -> dict[str, int]:
         """Make `rows` the whole content of `days`; returns the number of rows per day.

@@ -3,14 +3,17 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import duckdb
 import pyarrow as pa
 import pytest
 
+from grace_assets.lake import months
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.files import LocalFiles
+from grace_assets.lake.locks import Locks
 from grace_assets.lake.tables import Lake, SchemaError
 from tests.rows import table
 
@@ -132,14 +135,69 @@ def test_what_stops_between_two_steps_leaves_every_row_once(lake, monkeypatch, s
 def test_a_month_that_reads_differently_takes_nothing_away(lake, monkeypatch):
     before = lake.read("problems", DAYS)
     write = lake._months.write
-    monkeypatch.setattr(
-        lake._months,
-        "write",
-        lambda name, month, parts: write(name, month, parts | {DAYS[3]: parts[DAYS[3]].slice(1)}),
-    )
+
+    def lose_a_row(table, month, schema, parts):
+        write(
+            table,
+            month,
+            schema,
+            ((d, part.slice(1) if d == DAYS[3] else part) for d, part in parts),
+        )
+
+    monkeypatch.setattr(lake._months, "write", lose_a_row)
     with pytest.raises(SchemaError, match=DAYS[3]):
         lake.compact("problems", MONTH)
     assert Lake(lake._files.root).read("problems", DAYS).equals(before)
+
+
+def test_a_day_that_a_stranger_made_meanwhile_is_not_taken_away(lake, monkeypatch):
+    """Hosts without a database in common have no lock in common."""
+    again, write = rows(DAYS[4], 2, "again"), lake._months.write
+
+    def interrupted(*how):
+        write(*how)
+        Lake(lake._files.root, locks=Locks(lake._files.root / "other")).replace(
+            "problems", [DAYS[4]], again
+        )
+
+    monkeypatch.setattr(lake._months, "write", interrupted)
+    with pytest.raises(SchemaError, match=DAYS[4]):
+        lake.compact("problems", MONTH)
+    monkeypatch.undo()
+    assert lake.read("problems", [DAYS[4]]).equals(again)
+    lake.compact("problems", MONTH)
+    assert lake.read("problems", [DAYS[4]]).equals(again)
+
+
+def test_months_that_hosts_make_at_once_are_all_listed(lake, postgresql, tmp_path):
+    """They have the files in common, and their locks by the database alone."""
+    files, others = lake._files, [f"2026-{month:02}" for month in range(5, 13)]
+    for month in others:
+        lake.replace("problems", [f"{month}-01"], rows(f"{month}-01", 1))
+
+    def compact(month: str) -> None:
+        host = tmp_path / f"host-{month}"
+        locks = Locks(host, postgresql)
+        Lake(host, files, locks).compact("problems", month)
+        locks._database.close()
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        list(pool.map(compact, others))
+    found = Lake(files.root).read("problems", [f"{month}-01" for month in others])
+    assert found.num_rows == len(others)
+
+
+def test_a_month_that_somebody_took_away_is_said_and_not_empty(lake):
+    lake.compact("problems", MONTH)
+    (lake._files.root / months.file_of("problems", MONTH)).unlink()
+    with pytest.raises(FileNotFoundError, match=f"month={MONTH}"):
+        lake.read("problems", DAYS)
+
+
+def test_a_folder_without_a_file_is_no_day_of_the_month(lake):
+    (lake._files.root / "tables/problems/date=2026-05-01").mkdir()
+    assert lake.compact("problems", "2026-05") == (0, 0)
+    assert not (lake._files.root / months.file_of("problems", "2026-05")).exists()
 
 
 READER = """

@@ -141,6 +141,65 @@ def test_samples_are_merged_in_the_bucket_as_in_a_folder(bucket, tmp_path, reque
     assert remote.read(first, last).equals(local.read(first, last))
 
 
+def test_months_in_a_bucket_read_as_their_days_did(lake, tmp_path, bucket, request):
+    days = [f"2025-01-{n:02}" for n in range(1, 32)]
+    for n, day in enumerate(days):
+        row = problem(f"p-{n}") | {"date": day}
+        lake.replace("problems", [day], table("problems", [row] if n != 5 else []))
+    other = Lake(tmp_path / "other", S3Files(f"{bucket}/{request.node.name}"))
+    reader = Analytics(other)
+    before, kept = lake.read("problems", days), reader.of_days("problems", days)
+    assert lake.compact("problems", "2025-01") == (31, 30)
+    assert other.read("problems", days).equals(before)
+    assert other.days("problems") == days
+    # By the files: this server lists a prefix for a while after its last object is gone.
+    left = [f"tables/problems/date={day}/part-0.parquet" for day in days]
+    assert list(lake._files.sources(left)) == []
+    assert reader.of_days("problems", days).equals(kept)
+    again = table("problems", [problem("again") | {"date": days[5]}])
+    lake.replace("problems", [days[5]], again)
+    assert other.read("problems", [days[5]]).equals(again)
+    assert reader.of_days("problems", days).num_rows == 31
+    assert lake.compact("problems", "2025-01") == (1, 1)
+    assert other.read("problems", [days[5]]).equals(again)
+    assert lake.compact("problems", "2025-01") == (0, 0)
+
+
+def test_a_reader_of_a_bucket_sees_each_row_once_at_any_instant(lake, tmp_path, bucket, request):
+    days = [f"2025-02-{n:02}" for n in range(1, 15)]
+    rows = {day: table("problems", [problem(day) | {"date": day}]) for day in days}
+    for day in days:
+        lake.replace("problems", [day], rows[day])
+    done, wrong, looks = threading.Event(), [], []
+
+    def read() -> None:
+        while not done.is_set() or len(looks) < 3:
+            own = Lake(tmp_path / "other", S3Files(f"{bucket}/{request.node.name}"))
+            ids = own.read("problems", days)["problem_id"].to_pylist()
+            looks.append(len(ids))
+            if ids != days:
+                wrong.append(ids)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(4):
+        lake.compact("problems", "2025-02")
+        for day in days[turn : turn + 3]:
+            lake.replace("problems", [day], rows[day])
+    done.set()
+    reader.join()
+    assert wrong == []
+
+
+def test_what_cannot_be_fetched_is_an_error_and_no_empty_day(lake, bucket, request, monkeypatch):
+    """Else a compaction would put nothing in the place of the day."""
+    lake.replace("problems", [DAY], table("problems", [problem()]))
+    place = f"{bucket}/{request.node.name}"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(PermissionError):
+        list(S3Files(place).sources([f"tables/problems/date={DAY}/part-0.parquet"]))
+
+
 def test_the_whole_loop_makes_the_same_tables_in_a_bucket_as_in_a_folder(bucket, tmp_path):
     loops = [Loop(tmp_path / "local"), Loop(tmp_path / "state", files_url=f"{bucket}/loop")]
     for loop in loops:

@@ -49,6 +49,15 @@ def test_reading_is_half_open_and_by_domain(tmp_path):
     assert store.read(T0, T1, ["search"]).num_rows == 0
 
 
+def test_what_was_dropped_stays_known_as_dropped_though_more_is_kept_later(tmp_path):
+    """Else days would be judged anew by the few samples that came late."""
+    store = SampleStore(tmp_path)
+    add(store, (T0, 1.0), (T1, 2.0))
+    assert (store.drop_before("2026-03-02"), store.kept_since()) == (["2026-03-01"], "2026-03-02")
+    add(store, (datetime(2026, 1, 1, tzinfo=UTC), 1.0))
+    assert (store.drop_before("2026-02-01"), store.kept_since()) == (["2026-01-01"], "2026-03-02")
+
+
 def test_the_three_formats_say_the_same(tmp_path):
     table = rows((T0, 1.5), (T1, 2.0))
     pq.write_table(table, tmp_path / "a.parquet")
