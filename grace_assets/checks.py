@@ -1,6 +1,7 @@
 """Checks that look at the whole instance; checks on rows stand with their assets."""
 
 import dagster as dg
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
 from grace_assets.partitions import DAILY
 
@@ -9,16 +10,18 @@ WATCHED = ("mission_events", "mission_outcomes", "status_briefs", "follow_up_mis
 
 def failed_partitions(instance: dg.DagsterInstance) -> dict[str, list[str]]:
     """Watched table → days whose latest attempt failed; tables without any are absent."""
-    keys = DAILY.get_partition_keys()
-    found = {
-        name: instance.get_status_by_partition(dg.AssetKey(name), keys, DAILY) or {}
-        for name in WATCHED
-    }
-    failed = {
-        name: [day for day, status in days.items() if status and status.name == "FAILED"]
-        for name, days in found.items()
-    }
+    failed = {name: _failed(instance, dg.AssetKey(name)) for name in WATCHED}
     return {name: days for name, days in failed.items() if days}
+
+
+def _failed(instance: dg.DagsterInstance, key: dg.AssetKey) -> list[str]:
+    """What `get_status_by_partition` calls failed, without asking for each day there ever was."""
+    status = get_and_update_asset_status_cache_value(instance, key, DAILY)
+    if status is None:
+        return []
+    failed = status.deserialize_failed_partition_subsets(DAILY).get_partition_keys()
+    running = status.deserialize_in_progress_partition_subsets(DAILY)
+    return sorted(day for day in failed if day not in running)
 
 
 @dg.asset_check(
