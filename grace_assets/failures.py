@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from grace_assets.instance import PROCESS_TAG
+from grace_assets.notify.lease import certainly_gone
 from grace_assets.resources import DeliveryResource, StoreResource
 from grace_assets.run_history import PARTITION_TAG, what_failed
 from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster sets it on a failed run a moment after the failure is stored."""
 SETTLED = timedelta(seconds=10)
+UNDER_WAY = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 MAX_RUNS = 500
 """Failed runs looked at in a tick; the rest wait for the next one."""
 
@@ -37,6 +44,7 @@ def run_failure_sensor(
     from grace_assets.notify.routes import CHANNELS
     from grace_assets.render.failure import message
 
+    end_abandoned(context.instance)
     now = store.now()
     channels, ledger = Channels.from_env(delivery.environment()), store.ledger()
     resume(ledger, channels, store.bucket() or store.root, now)
@@ -62,6 +70,18 @@ def run_failure_sensor(
         skip_reason=f"{told} failures told in {len(records)} failed runs",
         cursor=max([since, *(record.update_timestamp for record in records)]).isoformat(),
     )
+
+
+def end_abandoned(instance: dg.DagsterInstance) -> None:
+    """Fail the runs whose process was killed.
+
+    Dagster's own monitoring knows only runs that it launched; those of a `grace` command would
+    keep their pools, and every later run waiting, for good.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        process = run.tags.get(PROCESS_TAG)
+        if process and certainly_gone(process):
+            instance.report_run_failed(run, "The process that made this run is gone.")
 
 
 def failed_since(

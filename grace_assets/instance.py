@@ -5,8 +5,12 @@ from importlib import resources
 
 import dagster as dg
 
+from grace_assets.notify.lease import this_process
 from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.settings import Settings
+
+PROCESS_TAG = "grace/process"
+"""Run tag: the process that a run is made in, as `notify.lease` names it."""
 
 
 def use_home(settings: Settings) -> str:
@@ -40,6 +44,8 @@ def run_days(
     # The events are in the instance; a terminal is for what went wrong.
     run_config = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     single = first == last
+    # Whoever called runs it again; Dagster's daemon could not.
+    tags = {**tags, PROCESS_TAG: this_process(), "dagster/max_retries": "0"}
     if not single:
         tags = {**tags, RANGE_START_TAG: first, RANGE_END_TAG: last}
     with dg.DagsterInstance.get() as instance:

@@ -1,5 +1,7 @@
 """What breaks in the pipeline itself is told, from a real instance: once, and without secrets."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default as modern
@@ -8,7 +10,9 @@ import dagster as dg
 import pytest
 
 from grace_assets.failures import run_failure_sensor
+from grace_assets.instance import PROCESS_TAG
 from grace_assets.notify import slack
+from grace_assets.notify.lease import this_process
 from grace_assets.notify.ledger import Ledger
 from grace_assets.resources import DeliveryResource
 from tests.notify.smtp_server import smtp_server
@@ -27,6 +31,9 @@ def breaks(name: str) -> None:
 @dg.asset(partitions_def=DAYS)
 def orders() -> None:
     breaks("orders")
+
+
+NIGHTLY = dg.define_asset_job("nightly", [orders])
 
 
 @dg.asset(partitions_def=DAYS, deps=[orders])
@@ -186,6 +193,43 @@ def test_a_notice_that_slack_put_off_is_sent_later_and_once(tmp_path, instance, 
     tick(minutes=30)
     tick(minutes=60)
     assert len(webhook.messages) == 1
+
+
+def test_a_run_whose_process_was_killed_is_ended_and_told(tmp_path, instance, webhook, tick):
+    process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    with process:
+        gone = process.stdout.readline().strip()
+        alive = run_of(instance, gone), run_of(instance, this_process())
+        tick()
+        assert statuses(instance, alive) == ["STARTED", "STARTED"]
+        process.kill()
+    tick()
+    assert statuses(instance, alive) == ["FAILURE", "STARTED"]
+    # Once it has been at rest for a moment.
+    tick(minutes=2)
+    (message,) = webhook.messages
+    assert alive[0] in str(message["blocks"])
+
+
+KILLED = """
+import time
+from grace_assets.notify.lease import this_process
+print(this_process(), flush=True)
+time.sleep(60)
+"""
+
+
+def run_of(instance, process: str) -> str:
+    run = instance.create_run_for_job(
+        dg.Definitions([orders], jobs=[NIGHTLY]).resolve_job_def("nightly"),
+        tags={PROCESS_TAG: process, "dagster/max_retries": "0"},
+        status=dg.DagsterRunStatus.STARTED,
+    )
+    return run.run_id
+
+
+def statuses(instance, run_ids) -> list[str]:
+    return [instance.get_run_by_id(run_id).status.value for run_id in run_ids]
 
 
 def test_without_channels_it_is_written_to_the_outbox(tmp_path, instance, tick):

@@ -85,9 +85,12 @@ def as_repeat(frozen: bytes, note: str) -> bytes:
 
 
 def header_text(text: str) -> str:
-    """One line without control, format (e.g. text direction) or line-separating characters."""
+    """One line without control, format (e.g. text direction) or line-separating characters.
+
+    Nor does it hold an encoded word (RFC 2047): what such a word says could end the header.
+    """
     kept = (" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") else c for c in text)
-    return " ".join("".join(kept).split())[:SUBJECT_LENGTH]
+    return " ".join("".join(kept).split()).replace("=?", "= ?")[:SUBJECT_LENGTH]
 
 
 class EmailSender:
