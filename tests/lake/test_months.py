@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
@@ -169,9 +170,17 @@ def test_a_day_that_a_stranger_made_meanwhile_is_not_taken_away(lake, monkeypatc
     assert lake.read("problems", [DAYS[4]]).equals(again)
 
 
+class SlowDisk(LocalFiles):
+    """Between reading the list of days and replacing it there is time for others."""
+
+    def replace(self, file, write):
+        time.sleep(0.1 if file.endswith("days.json") else 0)
+        super().replace(file, write)
+
+
 def test_months_that_hosts_make_at_once_are_all_listed(lake, postgresql, tmp_path):
     """They have the files in common, and their locks by the database alone."""
-    files, others = lake._files, [f"2026-{month:02}" for month in range(5, 13)]
+    files, others = SlowDisk(lake._files.root), [f"2026-{month:02}" for month in range(5, 9)]
     for month in others:
         lake.replace("problems", [f"{month}-01"], rows(f"{month}-01", 1))
 
