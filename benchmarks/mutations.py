@@ -41,6 +41,20 @@ _FINISHED = """                raise
             ledger.finish(row, outcome, clock(), way.on_unknown)
 """
 
+_LISTED = """        self._files.replace(
+            f"{folder(table)}/days.json", lambda target: target.write(listed.encode())
+        )
+"""
+_DAYS_GONE = """\
+        self._files.remove([f"tables/{table}/date={day}/part-0.parquet" for day in groups])
+"""
+_SAID = """\
+                self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
+"""
+_DROPPED = """\
+                self._files.remove([_file(name.removeprefix("date=")) for name in old])
+"""
+
 MUTATIONS = (
     Mutation(
         "a file is not flushed",
@@ -93,6 +107,24 @@ MUTATIONS = (
         "lake/locks.py",
         (("        with self._files[table]:\n", "        if table:\n"),),
         _suite("races"),
+    ),
+    Mutation(
+        "days go before it is listed that their month has them",
+        "lake/months.py",
+        ((_LISTED, _DAYS_GONE + _LISTED),),
+        _suite("kills", "months"),
+    ),
+    Mutation(
+        "samples go before it is said that they do",
+        "lake/samples.py",
+        ((_SAID + _DROPPED, _DROPPED + _SAID),),
+        _suite("kills", "samples"),
+    ),
+    Mutation(
+        "months of a table are listed by several at a time",
+        "lake/tables.py",
+        (('        with self.exclusive(f"{table}.months"):\n', "        if table:\n"),),
+        _tests("lake/test_months.py", "hosts"),
     ),
     Mutation(
         "synchronous=NORMAL on the landing",

@@ -33,6 +33,14 @@ def test_a_table_killed_around_each_flush_and_rename_is_old_or_new(work, tmp_pat
     assert sound(kills.sweep("tables", work, tmp_path, calls=("fsync", "rename")), 15)
 
 
+@pytest.mark.parametrize(("name", "points"), [("months", 12), ("samples", 8)])
+def test_old_days_killed_around_each_removal_are_there_once_or_said_to_be_gone(
+    work, tmp_path, name, points
+):
+    calls = ("rename", "unlink", "rmdir")
+    assert sound(kills.sweep(name, work, tmp_path, calls=calls), points)
+
+
 def test_follow_ups_killed_at_each_write_are_announced_once(work, tmp_path):
     assert sound(kills.sweep("follow-ups", work, tmp_path, calls=("write", "fdatasync")), 8)
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from benchmarks.reliability import landing_works as landing
+from benchmarks.reliability import maintenance_works as maintenance
 from benchmarks.reliability.landing_works import DAYS, NOW, Contents
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.tables import Lake
@@ -177,6 +178,8 @@ WORKS: Mapping[str, Work] = {
     "replay": Work(landing.lines_in_quarantine, landing.replay_quarantine, landing.landed),
     "server": Work(_empty, landing.serve, landing.landed),
     "tables": Work(_old_tables, _replace_tables, tables),
+    "months": Work(maintenance.days_and_a_month, maintenance.compact, maintenance.compacted),
+    "samples": Work(maintenance.samples_of_five_days, maintenance.drop, maintenance.sampled),
     "follow-ups": Work(_empty, _announce, announced),
     "ledger": Work(_empty, _deliver, delivered),
 }
