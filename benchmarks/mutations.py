@@ -52,7 +52,7 @@ _SAID = """\
                 self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
 """
 _DROPPED = """\
-                self._files.remove([_file(name.removeprefix("date=")) for name in old])
+                self._files.remove([_file(name) for name in old])
 """
 
 MUTATIONS = (

@@ -73,7 +73,7 @@ class Settings:
             graphql_url=_base_url(env, "DAGSTER_GRAPHQL_URL"),
             backfill_days_per_run=_count(env, "GRACE_BACKFILL_DAYS_PER_RUN"),
             compact_after_days=_count(env, "GRACE_COMPACT_AFTER_DAYS"),
-            keep_samples_days=_count(env, "GRACE_KEEP_SAMPLES_DAYS"),
+            keep_samples_days=_count(env, "GRACE_KEEP_SAMPLES_DAYS", least=30),
             missions_at_once=_count(env, "GRACE_MISSIONS_AT_ONCE") or 50_000,
         )
 
@@ -138,12 +138,12 @@ def _choice(env: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> 
     return value
 
 
-def _count(env: Mapping[str, str], variable: str) -> int | None:
+def _count(env: Mapping[str, str], variable: str, least: int = 1) -> int | None:
     value = env.get(variable)
     if not value:
         return None
-    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 100_000:
-        raise SettingsError(f"{variable}: {value!r} is not a whole number above 0")
+    if not value.isascii() or not value.isdigit() or not least <= int(value) < 100_000:
+        raise SettingsError(f"{variable}: {value!r} is not a whole number above {least - 1}")
     return int(value)
 
 

@@ -7,7 +7,7 @@ import pytest
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
-from grace_assets.settings import Settings
+from grace_assets.settings import Settings, SettingsError
 from tests.test_loop import DAYS, Loop, StoreAt, event, missions, samples
 
 NEVER = {DELIVER_TAG: "never"}
@@ -23,12 +23,14 @@ def loop(tmp_path) -> Loop:
     return loop
 
 
-def maintain(loop: Loop, **settings: int) -> dict[str, dict]:
+def maintain(loop: Loop, *, dry_run: bool = False, **settings: int) -> dict[str, dict]:
     """What the job's assets report."""
+    asked = {"config": {"dry_run": dry_run}}
+    how = {"ops": {"compacted_months": asked, "expired_samples": asked}}
     store = StoreAt(data_dir=str(loop.root), timezone="UTC", moment=loop.store.moment, **settings)
     job = build_definitions(Settings.from_env({}), store).resolve_job_def("maintenance_job")
     with dg.DagsterInstance.ephemeral() as instance:
-        result = job.execute_in_process(instance=instance)
+        result = job.execute_in_process(instance=instance, run_config=how if dry_run else None)
     made = result.get_asset_materialization_events()
     return {
         event.asset_key.to_user_string(): {
@@ -64,6 +66,23 @@ def test_old_months_become_a_file_each_and_every_table_stays_the_same(loop):
     assert maintain(loop, compact_after_days=60)["compacted_months"]["files_put_together"] == 0
 
 
+def test_a_dry_run_tells_the_same_and_changes_nothing(loop):
+    settings = {"compact_after_days": 60, "keep_samples_days": 60}
+    before = {path: path.read_bytes() for path in loop.root.rglob("*.parquet")}
+    told = maintain(loop, dry_run=True, **settings)
+    assert {path: path.read_bytes() for path in loop.root.rglob("*.parquet")} == before
+    assert loop.store.samples().kept_since() is None
+    done = maintain(loop, **settings)
+    assert told["compacted_months"] == done["compacted_months"] | {"dry_run": True}
+    unlike = {"dry_run": True, "kept_since": "ever"}
+    assert told["expired_samples"] == done["expired_samples"] | unlike
+    sizes = {name: 0 for name in ("tables", "samples")}
+    for path, content in before.items():
+        sizes[path.relative_to(loop.root).parts[0]] += len(content)
+    assert done["compacted_months"]["bytes_before"] == sizes["tables"]
+    assert done["expired_samples"]["bytes_dropped"] == sizes["samples"]
+
+
 def test_a_month_that_is_not_old_enough_stays_in_days(loop):
     assert maintain(loop, compact_after_days=71)["compacted_months"]["months"] == []
 
@@ -88,7 +107,9 @@ def test_dropped_samples_change_nothing_that_was_said(loop):
     told = maintain(loop, keep_samples_days=60)["expired_samples"]
     assert (told["days_dropped"], told["kept_since"]) == (21, "2026-04-11")
     assert not list(loop.root.glob("samples/date=*"))
-    loop.run(*DAYS, **NEVER)
+    run = loop.run(*DAYS, **NEVER)
+    made = run.asset_materializations_for_node("mission_telemetry")
+    assert [one.partition for one in made if "samples_dropped" in one.metadata] == DAYS
     after = tables(loop)
     for name in TABLES:
         for row in (*before[name], *after[name]):
@@ -124,3 +145,9 @@ def test_the_schedule_is_there_where_a_setting_asks_for_it():
         for env in ({}, {"GRACE_COMPACT_AFTER_DAYS": "400"}, {"GRACE_KEEP_SAMPLES_DAYS": "400"})
     ]
     assert [("maintenance_schedule" in some) for some in names] == [False, True, True]
+
+
+def test_samples_that_verdicts_still_look_at_cannot_be_dropped():
+    with pytest.raises(SettingsError, match="GRACE_KEEP_SAMPLES_DAYS: '29'"):
+        Settings.from_env({"GRACE_KEEP_SAMPLES_DAYS": "29"})
+    assert Settings.from_env({"GRACE_KEEP_SAMPLES_DAYS": "30"}).keep_samples_days == 30

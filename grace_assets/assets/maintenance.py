@@ -3,10 +3,15 @@
 from datetime import date, timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from grace_assets.assets.daily import OWNER
 from grace_assets.core.schemas import TABLES
 from grace_assets.resources import StoreResource
+
+
+class Maintenance(dg.Config):
+    dry_run: bool = Field(False, description="Tell what would be done, and leave all as it is.")
 
 
 @dg.asset(
@@ -21,22 +26,31 @@ from grace_assets.resources import StoreResource
     ),
 )
 def compacted_months(
-    context: dg.AssetExecutionContext, store: StoreResource
+    context: dg.AssetExecutionContext, store: StoreResource, config: Maintenance
 ) -> dg.MaterializeResult:
     if store.compact_after_days is None:
         return dg.MaterializeResult(metadata={"skipped": "GRACE_COMPACT_AFTER_DAYS is not set"})
-    lake, files, rows, months = store.lake(), 0, 0, set()
+    lake, files, size, months = store.lake(), 0, 0, set()
     limit = store.today() - timedelta(days=store.compact_after_days)
     for table in TABLES:
-        for month in sorted({day[:7] for day in lake.own_days(table)}):
+        own = lake.own_days(table)
+        for month in sorted({day[:7] for day in own}):
             if last_day(month) >= limit:
                 continue
-            days, moved = lake.compact(table, month)
-            files, rows = files + days, rows + moved
-            months |= {month} if days else set()
-            context.log.info(f"{table} {month}: {days} files, {moved} rows")
+            days = [day for day in own if day.startswith(month)]
+            its_size, count = lake.size(table, days), len(days)
+            if not config.dry_run:
+                count, rows = lake.compact(table, month)
+                context.log.info(f"{table} {month}: {count} files, {rows} rows")
+            files, size = files + count, size + its_size
+            months |= {month} if count else set()
     return dg.MaterializeResult(
-        metadata={"files_put_together": files, "rows": rows, "months": sorted(months)}
+        metadata={
+            "files_put_together": files,
+            "bytes_before": size,
+            "months": sorted(months),
+            "dry_run": config.dry_run,
+        }
     )
 
 
@@ -56,16 +70,18 @@ def last_day(month: str) -> date:
         "stays: days that would lack samples keep their readings, verdicts and looks as they are."
     ),
 )
-def expired_samples(store: StoreResource) -> dg.MaterializeResult:
+def expired_samples(store: StoreResource, config: Maintenance) -> dg.MaterializeResult:
     if store.keep_samples_days is None:
         return dg.MaterializeResult(metadata={"skipped": "GRACE_KEEP_SAMPLES_DAYS is not set"})
     samples = store.samples()
     first_kept = (store.now().date() - timedelta(days=store.keep_samples_days)).isoformat()
-    dropped = samples.drop_before(first_kept)
+    dropped, size = (samples.before if config.dry_run else samples.drop_before)(first_kept)
     return dg.MaterializeResult(
         metadata={
             "days_dropped": len(dropped),
+            "bytes_dropped": size,
             "dropped": f"{dropped[0]} … {dropped[-1]}" if dropped else "none",
             "kept_since": samples.kept_since() or "ever",
+            "dry_run": config.dry_run,
         }
     )

@@ -91,7 +91,18 @@ def mission_telemetry(
             strange += sorted(set(rows["verdict"].to_pylist()) - set(VERDICTS))
             written = lake.replace("mission_telemetry", days, rows)
             columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]
-            report(context, written, previews(rows, columns))
+            closed = store.closed(days)
+            if closed:
+                context.log.warning(
+                    f"{len(closed)} days from {closed[0]} to {closed[-1]} keep what was judged: "
+                    "their samples were dropped (GRACE_KEEP_SAMPLES_DAYS)"
+                )
+            report(
+                context,
+                written,
+                previews(rows, columns),
+                {day: {"samples_dropped": True} for day in closed},
+            )
     yield dg.MaterializeResult()
     yield verdict(context, "verdicts_known", strange)
 

@@ -48,6 +48,10 @@ class Files(Protocol):
         """Of files below a folder, null where there is none; one look for all of them."""
         ...
 
+    def size(self, folder: str, files: Sequence[str]) -> int:
+        """Bytes of those files below a folder that there are; one look for all of them."""
+        ...
+
     def version(self, folder: str) -> int:
         """Another number after each replacement below a folder; 0 where nobody can tell."""
         ...
@@ -95,6 +99,10 @@ class LocalFiles:
 
     def signatures(self, _: str, files: Sequence[str]) -> list[Signature | None]:
         return [_signature(f"{self._prefix}/{file}") for file in files]
+
+    def size(self, _: str, files: Sequence[str]) -> int:
+        there = (self.root / file for file in files)
+        return sum(path.stat().st_size for path in there if path.exists())
 
     def version(self, folder: str) -> int:
         try:
@@ -164,6 +172,11 @@ class S3Files:
         found = self._listed(below) if files else {}
         tags = {name: (info["ETag"], info["size"]) for name, info in found.items()}
         return [tags.get(f"{self._prefix}/{file}") for file in files]
+
+    def size(self, folder: str, files: Sequence[str]) -> int:
+        wanted = {f"{self._prefix}/{file}" for file in files}
+        found = self._listed(f"{self._prefix}/{folder}") if files else {}
+        return sum(info["size"] for name, info in found.items() if name in wanted)
 
     def version(self, _: str) -> int:
         return 0

@@ -127,18 +127,23 @@ class SampleStore:
         order = pa.array(np.argsort(_series_rank(rows), kind="stable"))
         return rows.combine_chunks().take(order)
 
-    def drop_before(self, day: str) -> list[str]:
-        """Take away the UTC days before `day`; returns them, ascending."""
+    def before(self, day: str) -> tuple[list[str], int]:
+        """The UTC days before `day` that there are samples of, ascending, and their bytes."""
+        names = (name for name in self._files.names("samples") if name.startswith("date="))
+        days = sorted(name.removeprefix("date=") for name in names if name < f"date={day}")
+        return days, self._files.size("samples", [_file(old) for old in days])
+
+    def drop_before(self, day: str) -> tuple[list[str], int]:
+        """Take away the UTC days before `day`; returns what `before` did."""
         with self._lock("samples"):
-            names = (name for name in self._files.names("samples") if name.startswith("date="))
-            old = sorted(name for name in names if name < f"date={day}")
+            old, size = self.before(day)
             if old:
                 # First: a day must never look complete whose samples are going. Never earlier
                 # than before, though less may be dropped now: what is gone is gone.
                 since = max(day, self.kept_since() or day)
                 self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
-                self._files.remove([_file(name.removeprefix("date=")) for name in old])
-        return [name.removeprefix("date=") for name in old]
+                self._files.remove([_file(name) for name in old])
+        return old, size
 
     def kept_since(self) -> str | None:
         """The first UTC day whose samples were not dropped; null where none ever were."""

@@ -104,6 +104,10 @@ class Lake:
             with self.exclusive(table, own):
                 return self._fold(table, month, own)
 
+    def size(self, table: str, days: Sequence[str]) -> int:
+        """Bytes of the files that `days` have of their own."""
+        return self._files.size(_folder(table), [file_of(table, day) for day in days])
+
     def _fold(self, table: str, month: str, own: Sequence[str]) -> tuple[int, int]:
         before = self._own_signatures(table, own)
         made = [day for day, signature in zip(own, before, strict=True) if signature is not None]

@@ -53,9 +53,13 @@ def test_what_was_dropped_stays_known_as_dropped_though_more_is_kept_later(tmp_p
     """Else days would be judged anew by the few samples that came late."""
     store = SampleStore(tmp_path)
     add(store, (T0, 1.0), (T1, 2.0))
-    assert (store.drop_before("2026-03-02"), store.kept_since()) == (["2026-03-01"], "2026-03-02")
+    size = (tmp_path / "samples/date=2026-03-01/part-0.parquet").stat().st_size
+    assert store.before("2026-03-02") == (["2026-03-01"], size)
+    assert store.drop_before("2026-03-02") == (["2026-03-01"], size)
+    assert (store.before("2026-03-02"), store.kept_since()) == (([], 0), "2026-03-02")
     add(store, (datetime(2026, 1, 1, tzinfo=UTC), 1.0))
-    assert (store.drop_before("2026-02-01"), store.kept_since()) == (["2026-01-01"], "2026-03-02")
+    assert store.drop_before("2026-02-01")[0] == ["2026-01-01"]
+    assert store.kept_since() == "2026-03-02"
 
 
 def test_the_three_formats_say_the_same(tmp_path):
