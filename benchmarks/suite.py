@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import arrivals, backfill, http_reads, ingest, reads, startup, telemetry
+from benchmarks import arrivals, backfill, http_reads, ingest, months, reads, startup, telemetry
 from benchmarks.harness import ROOT, Group, Result, Scale, figure
 
 GROUPS: dict[str, Group] = {
@@ -29,6 +29,7 @@ GROUPS: dict[str, Group] = {
     "ingest": ingest.measure,
     "telemetry": telemetry.measure,
     "reads": reads.measure,
+    "months": months.measure,
     "http": http_reads.measure,
     "backfill": backfill.measure,
     "arrivals": arrivals.measure,

@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grace_assets.core.schemas import DATE, TABLES
 from grace_assets.lake.durable import replace_file
@@ -109,11 +110,15 @@ class DayCache:
         missing = kept.lacks(wanted)
         if not missing:
             return kept
-        days, pieces = {}, []
+        # At once: those that are compacted lie in one file.
+        rows = self._lake.read(table, sorted(missing), columns)
+        sizes = {n["values"]: n["counts"] for n in pc.value_counts(rows[DATE]).to_pylist()}
+        days, pieces, start = {}, [], 0
         for day in sorted({*kept.days, *missing}):
             if day in missing:
-                rows = self._lake.read(table, [day], columns)
-                days[day], part = (rows.num_rows, wanted[day]), [rows]
+                size = sizes.get(day, 0)
+                days[day], part = (size, wanted[day]), [rows.slice(start, size)]
+                start += size
             else:
                 days[day], part = kept.days[day], kept.of((day,))
             pieces += part

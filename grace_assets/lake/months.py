@@ -44,8 +44,8 @@ class Months:
 
     def read(
         self, table: str, days: Sequence[str]
-    ) -> Iterator[tuple[str, pq.ParquetFile, list[int]]]:
-        """Of those of `days` that lie in months: the day, its file and its row groups."""
+    ) -> Iterator[tuple[pq.ParquetFile, dict[str, list[int]]]]:
+        """Of those of `days` that lie in months: each file, and of its days the row groups."""
         known = self.days(table)
         wanted: dict[str, list[str]] = {}
         for day in days:
@@ -53,10 +53,9 @@ class Months:
                 wanted.setdefault(known[day], []).append(day)
         for name, source in self._files.sources(list(wanted)):
             file = pq.ParquetFile(source)
-            groups = json.loads(file.metadata.metadata[_ROW_GROUPS])
-            for day in wanted.pop(name):
-                group = groups[day]
-                yield day, file, [] if group is None else [group]
+            stored = json.loads(file.metadata.metadata[_ROW_GROUPS])
+            groups = {day: stored[day] for day in wanted.pop(name)}
+            yield file, {day: [] if group is None else [group] for day, group in groups.items()}
         if wanted:
             raise FileNotFoundError(f"{', '.join(sorted(wanted))}: listed in days.json, not there")
 

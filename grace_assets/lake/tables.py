@@ -6,6 +6,7 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,11 @@ class Lake:
         for name, source in self._files.sources(list(days_of)):
             # ParquetFile, not read_table: that one imports pandas (half a second).
             file = pq.ParquetFile(source)
-            groups = range(file.num_row_groups)
-            parts[days_of[name]] = _part(schema, days_of[name], file, groups)
+            parts |= _by_day(schema, file, {days_of[name]: range(file.num_row_groups)})
         # Looked for after the days' own files: those go once their month is there.
         missing = [day for day in days if day not in parts]
-        for day, file, groups in self._months.read(table, missing) if missing else ():
-            parts[day] = _part(schema, day, file, groups)
+        for file, groups in self._months.read(table, missing) if missing else ():
+            parts |= _by_day(schema, file, groups)
         found = [parts[day] for day in days if day in parts]
         return pa.concat_tables(found) if found else schema.empty_table()
 
@@ -116,13 +116,14 @@ class Lake:
             self._locks.check()
             schema = TABLES[table].with_date()
             self._months.write(table, month, schema, self._whole_month(table, month, made))
-            for day, file, groups in self._months.read(table, made):
-                part = _part(schema, day, file, groups)
-                if not part.equals(self.read(table, [day])):
-                    raise SchemaError(
-                        f"{table}: {day} reads differently in {month}; kept as it was"
-                    )
-                rows += part.num_rows
+            for file, groups in self._months.read(table, made):
+                for day in groups:
+                    part = _by_day(schema, file, {day: groups[day]})[day]
+                    if not part.equals(self.read(table, [day])):
+                        raise SchemaError(
+                            f"{table}: {day} reads differently in {month}; kept as it was"
+                        )
+                    rows += part.num_rows
             self._locks.check()
         # What a writer without our lock made meanwhile stays. Without a file goes the folder that
         # a compaction left when it was cut off.
@@ -140,11 +141,13 @@ class Lake:
     ) -> Iterator[tuple[str, pa.Table]]:
         """The days of a month and their rows, ascending: of `made` their own, else the month's."""
         kept = {day for day in self._months.days(table) if day.startswith(month)} - {*made}
+        schema = TABLES[table].with_date()
         stored = self._months.read(table, sorted(kept))
+        # Its file stays open, and as it was, until the last day is told.
+        file, groups = next(stored) if kept else (None, {})
         for day in sorted({*made, *kept}):
             if day in kept:
-                _, file, groups = next(stored)
-                yield day, _part(TABLES[table].with_date(), day, file, groups)
+                yield day, _by_day(schema, file, {day: groups[day]})[day]
             else:
                 yield day, self.read(table, [day])
 
@@ -179,16 +182,27 @@ class Lake:
         return self._files.version(_folder(table))
 
 
-def _part(schema: pa.Schema, day: str, file: pq.ParquetFile, groups: Sequence[int]) -> pa.Table:
-    """The rows of a day in row groups of a file, in the columns of `schema`."""
+def _by_day(
+    schema: pa.Schema, file: pq.ParquetFile, groups: Mapping[str, Sequence[int]]
+) -> dict[str, pa.Table]:
+    """The rows of each day (`groups`: its row groups in the file), in the columns of `schema`."""
+    footer = file.metadata
+    sizes = {day: sum(footer.row_group(n).num_rows for n in its) for day, its in groups.items()}
     names = [name for name in schema.names if name != DATE]
     stored = set(file.schema_arrow.names)
-    part = file.read_row_groups(list(groups), columns=[name for name in names if name in stored])
+    # All at once: a read by itself costs more than the rows of a day.
+    wanted = [group for its in groups.values() for group in its]
+    part = file.read_row_groups(wanted, columns=[name for name in names if name in stored])
     for place, name in enumerate(names):
         if name not in part.column_names:
             part = part.add_column(place, name, _nothing(schema.field(name), part.num_rows))
-    dates = pa.repeat(pa.scalar(day), part.num_rows)
-    return part.add_column(0, schema.field(DATE), dates).cast(schema)
+    dates = pa.concat_arrays([pa.repeat(pa.scalar(day), size) for day, size in sizes.items()])
+    part = part.add_column(0, schema.field(DATE), dates).cast(schema)
+    starts = accumulate(sizes.values(), initial=0)
+    return {
+        day: part.slice(start, size)
+        for (day, size), start in zip(sizes.items(), starts, strict=False)
+    }
 
 
 def _nothing(field: pa.Field, size: int) -> pa.Array:
