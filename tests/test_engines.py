@@ -8,6 +8,7 @@ import subprocess
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from benchmarks import made
@@ -57,11 +58,35 @@ def folder(lake: Lake) -> str:
     return str(lake._files.root / "tables")
 
 
-@pytest.mark.parametrize("engine", sorted(set(BLOCKS) - {"spark"}))
+@pytest.mark.parametrize("engine", sorted(set(BLOCKS) - {"spark", "compacted"}))
 def test_an_engine_reads_the_tables_as_they_stand(engine, lake, expected):
     scope = {"TABLES": folder(lake)}
     exec(BLOCKS[engine], scope)
     assert dict(map(tuple, scope["rows"])) == pytest.approx(expected, rel=1e-9)
+
+
+def test_months_and_days_are_read_together_with_days_that_were_made_again(lake, tmp_path):
+    shutil.copytree(lake._files.root, tmp_path, dirs_exist_ok=True)
+    partly, table = Lake(tmp_path), "mission_outcomes"
+    days = partly.days(table)
+    for month in sorted({day[:7] for day in days})[:10]:
+        partly.compact(table, month)
+    empty = partly.read(table, [])
+    fewer = partly.read(table, [days[40]]).slice(1)
+    partly.replace(table, [days[40], days[41]], fewer)
+    assert partly.read(table, [days[41]]).equals(empty), "no row says that the day was made again"
+    rows = partly.read(table, days, ["time_to_restore_seconds"])
+    expected = (
+        rows.append_column("month", pc.utf8_slice_codeunits(rows["date"], 0, 7))
+        .group_by("month")
+        .aggregate([("time_to_restore_seconds", "mean")])
+    )
+    scope = {"TABLES": folder(partly)}
+    exec(BLOCKS["compacted"], scope)
+    assert dict(scope["rows"]) == pytest.approx(
+        dict(zip(*(column.to_pylist() for column in expected.select([0, 1])), strict=True)),
+        rel=1e-9,
+    )
 
 
 def test_spark_reads_the_tables_as_they_stand_on_a_cluster_of_two(lake, expected, tmp_path):
@@ -93,4 +118,4 @@ def test_spark_reads_the_tables_as_they_stand_on_a_cluster_of_two(lake, expected
 
 
 def test_the_page_says_how_for_each_of_them():
-    assert set(BLOCKS) == {"duckdb", "polars", "spark", "pandas"}
+    assert set(BLOCKS) == {"duckdb", "polars", "spark", "pandas", "compacted"}
