@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from datetime import UTC, datetime
+from pathlib import Path, PurePath, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from grace_assets.lake.files import S3Files
 
+AnyPath = TypeVar("AnyPath", bound=PurePath)
 MISSIONS, SAMPLES = (".jsonl",), (".jsonl", ".csv", ".parquet")
 
 
@@ -45,9 +47,21 @@ def dropped(bucket: S3Files) -> Iterator[Dropped]:
     for _, file, tag in sorted(waiting):
         with TemporaryDirectory(prefix="grace-inbox-") as folder:
             local = Path(folder) / PurePosixPath(file).name
-            bucket.fetch(file, local)
+            try:
+                bucket.fetch(file, local)
+            except FileNotFoundError:
+                # Another host took it, or whoever dropped it took it back.
+                continue
             yield Dropped(file, local)
-        bucket.move(file, f"archive/{file}", tag)
+        target = PurePosixPath("archive", file)
+        if bucket.tag(str(target)) not in (None, tag):
+            target = stamped(target)
+        bucket.move(file, str(target), tag)
+
+
+def stamped(path: AnyPath) -> AnyPath:
+    """A name beside another one that is taken."""
+    return path.with_stem(f"{path.stem}.{datetime.now(UTC):%Y%m%dT%H%M%S.%f}")
 
 
 def _wanted(file: PurePosixPath) -> bool:

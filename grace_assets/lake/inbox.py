@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
-from grace_assets.lake.bucket_inbox import dropped
+from grace_assets.lake.bucket_inbox import dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.files import S3Files
 from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
@@ -210,8 +210,7 @@ class Inbox:
         make_folder(target_folder)
         target = target_folder / path.name
         if target.exists():
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-            target = target_folder / f"{path.stem}.{stamp}{path.suffix}"
+            target = stamped(target)
         # The landing follows first: after a crash between the two the file is still in the
         # inbox and is read again, as duplicates.
         self._landing.archive(str(path), str(target))

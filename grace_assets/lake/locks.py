@@ -16,6 +16,7 @@ from zlib import crc32
 from filelock import FileLock
 
 from grace_assets.lake.database import Database, open_database
+from grace_assets.lake.files import Held
 
 _WHOLE = 0
 """In the place of a day's number: the whole table."""
@@ -52,6 +53,11 @@ class Locks:
             finally:
                 for lock in reversed(held):
                     self._call("pg_advisory_unlock", *lock)
+
+    @property
+    def held(self) -> Held | None:
+        """`check`, for `Files.replace`; null where locks are files, which cannot be lost."""
+        return self.check if self._url else None
 
     def check(self) -> None:
         """Raises `StateError` where the connection, and with it every lock, was lost."""

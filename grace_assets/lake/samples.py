@@ -57,7 +57,7 @@ class SampleStore:
 
     def __init__(self, root: Path, files: Files | None = None, locks: Locks | None = None) -> None:
         self._files = files or LocalFiles(root)
-        self._lock = (locks or Locks(root)).exclusive
+        self._locks = locks or Locks(root)
 
     def _opened(self, days: Sequence[str], **how: Any) -> Iterator[pq.ParquetFile]:
         """The files of those of `days` that have one."""
@@ -73,7 +73,7 @@ class SampleStore:
         counts = SampleCounts()
         if rows.num_rows == 0:
             return counts
-        with self._lock("samples"):
+        with self._locks.exclusive("samples"):
             days = pc.strftime(rows["timestamp"], format="%Y-%m-%d")
             for day in sorted(pc.unique(days).to_pylist()):
                 self._merge_day(day, rows.filter(pc.equal(days, day)), counts, before_write)
@@ -107,7 +107,7 @@ class SampleStore:
         last_of_key = np.r_[~same_key[1:], True]
         before_write(_touched(merged.filter(pa.array(changed))))
         kept = merged.filter(pa.array(last_of_key)).drop_columns(["order"])
-        write_parquet(self._files, _file(day), kept)
+        write_parquet(self._files, _file(day), kept, self._locks.held)
 
     def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
         """Samples with first ≤ timestamp < last, sorted by identity, each once.
@@ -135,7 +135,7 @@ class SampleStore:
 
     def drop_before(self, day: str) -> tuple[list[str], int]:
         """Take away the UTC days before `day`; returns what `before` did."""
-        with self._lock("samples"):
+        with self._locks.exclusive("samples"):
             old, size = self.before(day)
             if old:
                 # First: a day must never look complete whose samples are going. Never earlier

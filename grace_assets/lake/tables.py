@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
-from grace_assets.lake.files import Files, LocalFiles, Signature
+from grace_assets.lake.files import Files, Held, LocalFiles, Signature
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.months import Months
 from grace_assets.lake.months import folder as months_folder
@@ -170,8 +170,8 @@ class Lake:
             _check_unique(schema, day, part)
         with self.exclusive(table, days):
             for day, part in parts.items():
-                self._locks.check()
-                write_parquet(self._files, file_of(table, day), part.drop_columns([DATE]))
+                rows_of_day = part.drop_columns([DATE])
+                write_parquet(self._files, file_of(table, day), rows_of_day, self._locks.held)
         return {day: part.num_rows for day, part in parts.items()}
 
     def version(self, table: str) -> int:
@@ -249,9 +249,9 @@ def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
             raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
 
 
-def write_parquet(files: Files, file: str, rows: pa.Table) -> None:
+def write_parquet(files: Files, file: str, rows: pa.Table, held: Held | None = None) -> None:
     """Replace a file by a Parquet file of `rows`. The caller holds the table's lock."""
-    files.replace(file, lambda target: pq.write_table(rows, target, compression="zstd"))
+    files.replace(file, lambda target: pq.write_table(rows, target, compression="zstd"), held)
 
 
 def _folder(table: str) -> str:

@@ -175,11 +175,14 @@ class FollowUpOutbox:
 
     def _append_object(self, missing: Mapping[str, str]) -> None:
         """The object with the lines that it lacks, in one PUT: objects cannot grow."""
-        content = BytesIO()
-        for _, source in self._bucket.sources([FILE]):
-            content.write(source.read())
-        _append(content, missing)
-        self._bucket.replace(FILE, lambda target: target.write(content.getvalue()))
+
+        def appended(content: bytes) -> bytes:
+            file = BytesIO(content)
+            _append(file, missing)
+            return file.getvalue()
+
+        # A consumer may take lines away meanwhile.
+        self._bucket.update(FILE, appended)
 
 
 def _append(file: BinaryIO, missing: Mapping[str, str]) -> None:

@@ -24,21 +24,13 @@ from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings, SettingsError
 from tests.conftest import encode, event
 from tests.rows import outcome, problem, table
-from tests.seaweed import BUCKET, seaweed
+from tests.seaweed import BUCKET
 from tests.test_loop import DAYS, Loop, missions, samples
 
 DAY = "2025-01-03"
 ARRIVAL = ("received_at", "origin")
 """When and from which file a mission came."""
 GRACE = str(Path(sys.executable).with_name("grace"))
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory):
-    with seaweed(tmp_path_factory.mktemp("seaweed")) as env, pytest.MonkeyPatch.context() as patch:
-        for name, value in env.items():
-            patch.setenv(name, value)
-        yield f"s3://{BUCKET}"
 
 
 @pytest.fixture
