@@ -47,10 +47,8 @@ def dropped(bucket: S3Files) -> Iterator[Dropped]:
     for _, file, tag in sorted(waiting):
         with TemporaryDirectory(prefix="grace-inbox-") as folder:
             local = Path(folder) / PurePosixPath(file).name
-            try:
-                bucket.fetch(file, local)
-            except FileNotFoundError:
-                # Another host took it, or whoever dropped it took it back.
+            if not bucket.fetch(file, local, tag):
+                # Another host took it, or there is another one, which the next look takes.
                 continue
             yield Dropped(file, local)
         target = PurePosixPath("archive", file)

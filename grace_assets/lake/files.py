@@ -152,8 +152,11 @@ class S3Files:
     def _s3(self) -> Any:
         import s3fs
 
-        # What another process wrote must show: nothing is listed from memory.
-        return s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+        # What another process wrote must show: nothing is listed from memory. And an object of
+        # any size is one request: several at once could read parts of two versions.
+        return s3fs.S3FileSystem(
+            use_listings_cache=False, skip_instance_cache=True, max_concurrency=1
+        )
 
     def _call(self, method: str, *arguments: Any, **how: Any) -> Any:
         """A method of s3fs, which leaves errors of connections as its client has them."""
@@ -243,9 +246,14 @@ class S3Files:
         # Some servers keep a folder that was emptied, and list it.
         return {name: info for name, info in found.items() if info["type"] == "file"}
 
-    def fetch(self, file: str, target: Path) -> None:
-        """A copy of an object on this machine; `FileNotFoundError` where it is gone."""
-        self._call("get_file", self._place(file), str(target))
+    def fetch(self, file: str, target: Path, tag: str) -> bool:
+        """Copy the object with this `tag` to this machine; false where it is there no more."""
+        try:
+            self._call("get_file", self._place(file), str(target))
+        except FileNotFoundError:
+            return False
+        # A copy that broke off was gone on with, of whatever was there by then.
+        return self.tag(file) == tag
 
     def move(self, file: str, target: str, tag: str) -> None:
         """Move an object while it is the one with this `tag`; another one stays where it is."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from weakref import finalize
 from zlib import crc32
 
 from filelock import FileLock
@@ -66,7 +67,10 @@ class Locks:
 
     @cached_property
     def _database(self) -> Database:
-        return open_database(self._root, "locks", "", self._url)
+        database = open_database(self._root, "locks", "", self._url)
+        # Nobody ends a lake: the connection ends with its last user.
+        finalize(self, database.close).atexit = False
+        return database
 
     def _call(self, function: str, shared: str, table: int, day: int) -> None:
         self._database.execute(f"SELECT {function}{shared}(?::int, ?::int)", (table, day))
