@@ -165,7 +165,7 @@ class S3Files:
         try:
             return getattr(self._s3, method)(*arguments, **how)
         except BotoCoreError as error:
-            raise OSError(f"the bucket cannot be used: {error}") from error
+            raise _unusable(error) from error
 
     def _place(self, file: str) -> str:
         return f"{self._prefix}/{file}"
@@ -188,7 +188,7 @@ class S3Files:
                     continue
                 if isinstance(content, Exception):
                     # Not passed over: what could not be fetched is not "nothing happened".
-                    raise OSError(f"{file} cannot be read: {content}") from content
+                    raise content if isinstance(content, OSError) else _unusable(content)
                 yield file, BytesIO(content)
 
     def replace(
@@ -296,6 +296,10 @@ class S3Files:
             # A PUT whose answer was lost is sent again, and refused for what it did itself.
             return self._head(file).get("Metadata") == name
         return True
+
+
+def _unusable(error: Exception) -> OSError:
+    return OSError(f"the bucket cannot be used: {error}")
 
 
 def _refused(error: OSError) -> bool:
