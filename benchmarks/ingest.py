@@ -12,7 +12,6 @@ from benchmarks import made
 from benchmarks.harness import Result, Scale, clean_env, compared, interleave, run, script, timed
 from grace_assets.core.schemas import DATE
 from grace_assets.lake.files import LocalFiles
-from grace_assets.lake.tables import write_parquet
 
 DOMAINS, DAYS = 20, 365
 DECODE = "import json, sys\nfor line in open(sys.argv[1], 'rb'):\n    json.loads(line)\n"
@@ -58,9 +57,14 @@ def day_write(folder: Path) -> Result:
     """A day of `mission_outcomes`, replaced atomically."""
     rows = made.outcomes(made.missions(DAY_ROWS, 1, DOMAINS), DOMAINS).drop_columns([DATE])
     atomic, bare = "tables/date=2025-01-01/part-0.parquet", folder / "bare.parquet"
+
+    def replace() -> None:
+        with LocalFiles(folder).replacing(atomic) as target:
+            pq.write_table(rows, target, compression="zstd")
+
     figures = interleave(
         {
-            "atomic": lambda: timed(lambda: write_parquet(LocalFiles(folder), atomic, rows)),
+            "atomic": lambda: timed(replace),
             "bare": lambda: timed(lambda: pq.write_table(rows, bare, compression="zstd")),
         },
         WRITES,

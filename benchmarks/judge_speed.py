@@ -26,9 +26,7 @@ from grace_assets.core.catalogue import SHIPPED, parse_catalogue
 from grace_assets.core.judge import judge
 from grace_assets.core.outcomes import summarise
 from grace_assets.core.schemas import TABLES
-from grace_assets.lake.files import LocalFiles
 from grace_assets.lake.samples import SCHEMA, SampleStore
-from grace_assets.lake.tables import write_parquet
 
 METRICS = ("latency_ms", "error_rate", "throughput_rps", "queue_depth", "cpu_percent")
 DOMAINS, DAYS, MISSIONS = 100, 14, 100_000
@@ -54,8 +52,7 @@ def make(root: Path) -> None:
                 "value": 200 * np.exp(0.1 * rng.standard_normal(series * 1440)),
             }
         ).cast(SCHEMA)
-        date = (FIRST + timedelta(days=day)).date().isoformat()
-        write_parquet(LocalFiles(root), f"samples/date={date}/part-0.parquet", rows)
+        SampleStore(root).add(rows, lambda touched: None)
     # The last day but its first and last hour, for the windows.
     started = LAST - timedelta(hours=23)
     offset = rng.integers(0, 21 * 3600, MISSIONS) * 1_000_000

@@ -7,7 +7,7 @@ has problems to find. Values are otherwise lognormal noise around a level.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.windows import instant
-from grace_assets.lake.files import LocalFiles
-from grace_assets.lake.samples import SCHEMA
-from grace_assets.lake.tables import write_parquet
+from grace_assets.lake.samples import SCHEMA, SampleStore
 
 METRICS = ("cpu_percent", "error_rate", "latency_ms", "queue_depth", "throughput_rps")
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
@@ -111,8 +109,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
                 "value": value.reshape(-1),
             }
         ).cast(SCHEMA)
-        date = (FIRST + timedelta(days=day)).date().isoformat()
-        write_parquet(LocalFiles(root), f"samples/date={date}/part-0.parquet", rows)
+        SampleStore(root).add(rows, lambda touched: None)
 
 
 def _busy(made: Missions, times: np.ndarray, domains: int) -> np.ndarray:

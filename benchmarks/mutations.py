@@ -29,7 +29,7 @@ def _suite(name: str, *works: str) -> tuple[str, ...]:
 
 
 _POWER_OF_TABLES = _suite("power", "tables")
-_WRITTEN = """        write(file)
+_WRITTEN = """        yield file
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -49,7 +49,8 @@ _DAYS_GONE = """\
         self._files.remove([f"tables/{table}/date={day}/part-0.parquet" for day in groups])
 """
 _SAID = """\
-                self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
+                with self._files.replacing(_KEPT_SINCE) as target:
+                    target.write(since.encode())
 """
 _DROPPED = """\
                 self._files.remove([_file(name) for name in old])
@@ -59,7 +60,7 @@ MUTATIONS = (
     Mutation(
         "a file is not flushed",
         "lake/durable.py",
-        ((_WRITTEN, "        write(file)\n    temporary.replace(path)\n"),),
+        ((_WRITTEN, "        yield file\n    temporary.replace(path)\n"),),
         _POWER_OF_TABLES,
     ),
     Mutation(
@@ -90,7 +91,7 @@ MUTATIONS = (
         (
             (
                 _WRITTEN,
-                "        write(file)\n        file.flush()\n"
+                "        yield file\n        file.flush()\n"
                 "        temporary.replace(path)\n        os.fsync(file.fileno())\n",
             ),
         ),

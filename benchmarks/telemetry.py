@@ -15,7 +15,7 @@ from grace_assets.core import padded, windows
 from grace_assets.core.catalogue import SHIPPED, parse_catalogue
 from grace_assets.core.judge import judge
 from grace_assets.core.windows import Locator
-from grace_assets.lake.samples import KEY
+from grace_assets.lake.sample_merge import KEY
 
 DOMAINS, DAYS = 14, 14
 MISSIONS = 10_000

@@ -7,7 +7,7 @@ import pytest
 
 from grace_assets import sample
 from grace_assets.core.events import parse
-from grace_assets.lake.samples import KEY
+from grace_assets.lake.sample_merge import KEY
 
 END = date(2026, 3, 31)
 UNTIL = datetime(2026, 3, 31, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ def write_preview(
 
     Returns its file and where each channel would send it.
     """
-    from grace_assets.lake.durable import replace_file
+    from grace_assets.lake.durable import replacing
     from grace_assets.render import preview
     from grace_assets.render.message import brief_message
 
@@ -31,7 +31,8 @@ def write_preview(
     goes_to = destinations(store, delivery)
     page = preview.render(message, goes_to).encode()
     path = store.root.absolute() / "preview" / f"{message.date}.html"
-    replace_file(path, lambda file: file.write(page))
+    with replacing(path) as file:
+        file.write(page)
     return path, goes_to
 
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.schemas import DATE, TABLES
-from grace_assets.lake.durable import replace_file
+from grace_assets.lake.durable import replacing
 from grace_assets.lake.files import Signature
 from grace_assets.lake.tables import Lake
 
@@ -148,9 +148,5 @@ def _read(path: Path, table: str, columns: Columns = None) -> _Month:
 
 def _write(path: Path, month: _Month) -> None:
     rows = month.rows.replace_schema_metadata({_DAYS: json.dumps(month.days)})
-
-    def write(target: object) -> None:
-        with pa.ipc.new_file(target, rows.schema) as writer:
-            writer.write_table(rows)
-
-    replace_file(path, write)
+    with replacing(path) as target, pa.ipc.new_file(target, rows.schema) as writer:
+        writer.write_table(rows)

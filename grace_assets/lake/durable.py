@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Make `path` hold what `write` writes; on return it has reached the disk.
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that becomes `path` at the end of the block, and is durable then.
 
     A temporary file beside it is written, flushed and renamed over it, and the folder flushed:
     a reader at any instant, and a machine after any crash, finds the old file or the new one.
-    The caller is the only writer of `path`: leftovers found belong to a dead one.
+    After an error in the block the old one stays. The caller is the only writer of `path`:
+    leftovers found belong to a dead one.
     """
     make_folder(path.parent)
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with temporary.open("xb") as file:
-        write(file)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from functools import cached_property
 from io import BytesIO
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from uuid import uuid4
 
-from grace_assets.lake.durable import replace_file, sync_folder
+from grace_assets.lake.durable import replacing, sync_folder
 
 Signature = tuple[object, ...]
 """What differs once a file is replaced."""
@@ -44,10 +44,8 @@ class Files(Protocol):
         """Those that there are, in order, as `pyarrow.parquet.ParquetFile` opens them."""
         ...
 
-    def replace(
-        self, file: str, write: Callable[[BinaryIO], None], held: Held | None = None
-    ) -> None:
-        """Make the file hold what `write` writes; on return it is durable.
+    def replacing(self, file: str, held: Held | None = None) -> AbstractContextManager[BinaryIO]:
+        """A file to write to that becomes `file` at the end of the block, and is durable then.
 
         `held` is asked before. In a bucket nothing is replaced that another writer put there since.
         """
@@ -92,13 +90,15 @@ class LocalFiles:
             with opened:
                 yield file, opened
 
-    def replace(
-        self, file: str, write: Callable[[BinaryIO], None], held: Held | None = None
-    ) -> None:
+    @contextmanager
+    def replacing(self, file: str, held: Held | None = None) -> Iterator[BinaryIO]:
         if held:
             held()
         target = self.root / file
-        replace_file(target, write)
+        with replacing(target) as opened:
+            yield opened
+            if held:
+                held()
         # Of the folder of days, which a file replaced below it would leave as it was.
         now = time.time_ns()
         os.utime(target.parent.parent, ns=(now, now))
@@ -191,11 +191,10 @@ class S3Files:
                     raise content if isinstance(content, OSError) else _unusable(content)
                 yield file, BytesIO(content)
 
-    def replace(
-        self, file: str, write: Callable[[BinaryIO], None], held: Held | None = None
-    ) -> None:
+    @contextmanager
+    def replacing(self, file: str, held: Held | None = None) -> Iterator[BinaryIO]:
         content = BytesIO()
-        write(content)
+        yield content
         if held is None:
             self._call("pipe_file", self._place(file), content.getvalue())
             return

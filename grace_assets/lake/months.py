@@ -67,26 +67,24 @@ class Months:
         One day is held in memory at a time. Only one may write the months of a table.
         """
         groups: dict[str, int | None] = {}
-
-        def write(target: object) -> None:
-            with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-                filled = 0
-                for day, rows in parts:
-                    groups[day] = None
-                    if rows.num_rows:
-                        writer.write_table(rows, row_group_size=rows.num_rows)
-                        groups[day], filled = filled, filled + 1
-                writer.add_key_value_metadata({_ROW_GROUPS: json.dumps(groups)})
-
-        self._files.replace(file_of(table, month), write)
+        filled = 0
+        with (
+            self._files.replacing(file_of(table, month)) as target,
+            pq.ParquetWriter(target, schema, compression="zstd") as writer,
+        ):
+            for day, rows in parts:
+                groups[day] = None
+                if rows.num_rows:
+                    writer.write_table(rows, row_group_size=rows.num_rows)
+                    groups[day], filled = filled, filled + 1
+            writer.add_key_value_metadata({_ROW_GROUPS: json.dumps(groups)})
         months: dict[str, list[str]] = {}
         for day in {**self.days(table), **groups}:
             months.setdefault(day[:7], []).append(day)
         listed = json.dumps({month: sorted(days) for month, days in sorted(months.items())})
         # After the month: a day is never said to lie where it does not.
-        self._files.replace(
-            f"{folder(table)}/days.json", lambda target: target.write(listed.encode())
-        )
+        with self._files.replacing(f"{folder(table)}/days.json") as target:
+            target.write(listed.encode())
 
 
 def folder(table: str) -> str:

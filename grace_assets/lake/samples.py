@@ -7,7 +7,9 @@ are sorted by that identity, so windows are cut from them without sorting again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,22 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from grace_assets.lake.domains import EVERY, Domains, bounds
 from grace_assets.lake.files import Files, LocalFiles
 from grace_assets.lake.locks import Locks
-from grace_assets.lake.tables import write_parquet
+from grace_assets.lake.sample_merge import NAMES, SCHEMA, Piece, SampleCounts, merge, series_rank
 
 _KEPT_SINCE = "samples/kept-since"
-_NAMES = ("source", "domain_id", "metric")
-KEY = (*_NAMES, "timestamp")
-SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("domain_id", pa.string(), nullable=False),
-        pa.field("metric", pa.string(), nullable=False),
-        pa.field("timestamp", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -43,13 +35,6 @@ class Touched:
     domain_id: str
     first: datetime
     last: datetime
-
-
-@dataclass
-class SampleCounts:
-    accepted: int = 0
-    duplicate: int = 0
-    restated: int = 0
 
 
 class SampleStore:
@@ -86,46 +71,72 @@ class SampleStore:
         counts: SampleCounts,
         before_write: Callable[[list[Touched]], None],
     ) -> None:
-        stored = next((file.read() for file in self._opened([day])), SCHEMA.empty_table())
-        merged = pa.concat_tables([stored.cast(SCHEMA), arrived]).combine_chunks()
-        order = pa.array(np.arange(merged.num_rows))
-        merged = merged.append_column("order", order)
-        merged = merged.take(
-            pc.sort_indices(merged, sort_keys=[(name, "ascending") for name in (*KEY, "order")])
-        )
-        same_key = _same_as_previous(merged, KEY)
-        same_value = same_key & _same_as_previous(merged, ("value",))
-        new = merged["order"].to_numpy() >= stored.num_rows
-        duplicate = new & same_value
-        restated = new & same_key & ~same_value
-        counts.duplicate += int(duplicate.sum())
-        counts.restated += int(restated.sum())
-        counts.accepted += int((new & ~same_key).sum())
-        changed = new & ~duplicate
-        if not changed.any():
-            return
-        last_of_key = np.r_[~same_key[1:], True]
-        before_write(_touched(merged.filter(pa.array(changed))))
-        kept = merged.filter(pa.array(last_of_key)).drop_columns(["order"])
-        write_parquet(self._files, _file(day), kept, self._locks.held)
+        touched: dict[str, Touched] = {}
+        # Kept until the end: with it the file that is read would be closed.
+        opened = self._opened([day])
+        stored = next(opened, None)
+        with (
+            suppress(_NothingNew),
+            self._files.replacing(_file(day), self._locks.held) as target,
+        ):
+            with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+                for piece in merge(stored, arrived, counts):
+                    writer.write_table(piece.kept.cast(SCHEMA), piece.group_rows)
+                    _touch(touched, piece)
+            if not touched:
+                raise _NothingNew
+            before_write([*touched.values()])
 
-    def read(self, first: datetime, last: datetime, domains: Sequence[str] = ()) -> pa.Table:
+    def read(
+        self,
+        first: datetime,
+        last: datetime,
+        names: Sequence[str] = (),
+        domains: Domains = EVERY,
+    ) -> pa.Table:
         """Samples with first ≤ timestamp < last, sorted by identity, each once.
 
-        Columns as in `SCHEMA`, the three names dictionary-encoded.
+        Of the domains in `names`, or else of all in `domains`. Columns as in `SCHEMA`, the three
+        names dictionary-encoded.
         """
-        begin, end = (at.astimezone(UTC).date() for at in (first, last))
-        days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
-        parts = [
-            _cut(file.read(), first, last, domains)
-            for file in self._opened(days, read_dictionary=list(_NAMES))
-        ]
+        parts = list(self._cuts(first, last, SCHEMA.names, names, domains))
         if not parts:
             return SCHEMA.empty_table()
         rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
         # Each day is sorted by identity, and days ascend: a stable sort by series is all it takes.
-        order = pa.array(np.argsort(_series_rank(rows), kind="stable"))
+        order = pa.array(np.argsort(series_rank(rows), kind="stable"))
         return rows.combine_chunks().take(order)
+
+    def series(self, first: datetime, last: datetime) -> pa.Table:
+        """The series that have samples then: distinct source, domain_id and metric."""
+        kinds = pa.schema([SCHEMA.field(name) for name in NAMES])
+        found = [
+            part.select(NAMES).group_by(NAMES).aggregate([]).select(NAMES).cast(kinds)
+            for part in self._cuts(first, last, (*NAMES, "timestamp"))
+        ]
+        if not found:
+            return kinds.empty_table()
+        return pa.concat_tables(found).group_by(NAMES).aggregate([]).select(NAMES)
+
+    def _cuts(
+        self,
+        first: datetime,
+        last: datetime,
+        columns: Sequence[str],
+        names: Sequence[str] = (),
+        domains: Domains = EVERY,
+    ) -> Iterator[pa.Table]:
+        """What each row group has of a time and some domains; those that have none are not read."""
+        begin, end = (at.astimezone(UTC).date() for at in (first, last))
+        days = [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+        wanted = sorted(names)
+        for file in self._opened(days, read_dictionary=list(NAMES)):
+            for group in range(file.num_row_groups):
+                known = bounds(file, group)
+                if known and not (domains.meet(*known) and _meet(wanted, *known)):
+                    continue
+                rows = _cut(file.read_row_group(group, columns=columns), first, last, wanted)
+                yield rows if domains == EVERY else domains.of(rows)
 
     def before(self, day: str) -> tuple[list[str], int]:
         """The UTC days before `day` that there are samples of, ascending, and their bytes."""
@@ -141,7 +152,8 @@ class SampleStore:
                 # First: a day must never look complete whose samples are going. Never earlier
                 # than before, though less may be dropped now: what is gone is gone.
                 since = max(day, self.kept_since() or day)
-                self._files.replace(_KEPT_SINCE, lambda target: target.write(since.encode()))
+                with self._files.replacing(_KEPT_SINCE) as target:
+                    target.write(since.encode())
                 self._files.remove([_file(name) for name in old])
         return old, size
 
@@ -151,10 +163,24 @@ class SampleStore:
 
     def counts(self, day: str) -> dict[str, int]:
         """Samples of a UTC day by source."""
+        found: dict[str, int] = {}
         for file in self._opened([day]):
-            sources = file.read(columns=["source"])["source"]
-            return {str(n["values"]): n["counts"] for n in pc.value_counts(sources).to_pylist()}
-        return {}
+            for group in range(file.num_row_groups):
+                sources = file.read_row_group(group, columns=["source"])["source"]
+                for count in pc.value_counts(sources).to_pylist():
+                    name = str(count["values"])
+                    found[name] = found.get(name, 0) + count["counts"]
+        return found
+
+
+class _NothingNew(Exception):
+    """What arrived is there already: the file stays."""
+
+
+def _meet(wanted: Sequence[str], low: str, high: str) -> bool:
+    """Whether one of the sorted names lies in low..high; of none all are wanted."""
+    place = bisect_left(wanted, low)
+    return not wanted or (place < len(wanted) and wanted[place] <= high)
 
 
 def _cut(rows: pa.Table, first: datetime, last: datetime, domains: Sequence[str]) -> pa.Table:
@@ -169,34 +195,13 @@ def _file(day: str) -> str:
     return f"samples/date={day}/part-0.parquet"
 
 
-def _series_rank(rows: pa.Table) -> np.ndarray:
-    """For each row the rank of its series, by source, domain and metric."""
-    rank, size = np.zeros(rows.num_rows, np.int64), 1
-    for name in _NAMES:
-        column = rows[name].combine_chunks()
-        names = np.array(column.dictionary.to_pylist(), object)
-        place = np.empty(len(names), np.int64)
-        place[np.argsort(names)] = np.arange(len(names))
-        rank = rank * len(names) + place[column.indices.to_numpy()]
-        size *= len(names)
-    # Few series: narrow integers, which numpy sorts by radix.
-    return rank.astype(np.int16) if size < 2**15 else rank
-
-
-def _same_as_previous(rows: pa.Table, names: Sequence[str]) -> np.ndarray:
-    same = np.ones(rows.num_rows, dtype=bool)
-    same[0] = False
-    for name in names:
-        column = rows[name].combine_chunks()
-        same[1:] &= pc.equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy(
-            zero_copy_only=False
-        )
-    return same
-
-
-def _touched(rows: pa.Table) -> list[Touched]:
-    spans = rows.group_by("domain_id").aggregate([("timestamp", "min"), ("timestamp", "max")])
-    return [
-        Touched(row["domain_id"], row["timestamp_min"], row["timestamp_max"])
-        for row in spans.to_pylist()
-    ]
+def _touch(touched: dict[str, Touched], piece: Piece) -> None:
+    """Widen the spans of domains by what a piece changes."""
+    spans = piece.changed.group_by("domain_id").aggregate(
+        [("timestamp", "min"), ("timestamp", "max")]
+    )
+    for row in spans.to_pylist():
+        name, first, last = row["domain_id"], row["timestamp_min"], row["timestamp_max"]
+        if known := touched.get(name):
+            first, last = min(first, known.first), max(last, known.last)
+        touched[name] = Touched(name, first, last)

@@ -5,7 +5,8 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
-from grace_assets.lake.files import Files, Held, LocalFiles, Signature
+from grace_assets.lake.domains import COLUMN, EVERY, Domains, bounds
+from grace_assets.lake.files import Files, LocalFiles, Signature
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.months import Months
 from grace_assets.lake.months import folder as months_folder
@@ -73,9 +75,7 @@ class Lake:
 
         A column that a file of an earlier version lacks is null in its rows; of lists, empty.
         """
-        schema = TABLES[table].with_date()
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in (DATE, *columns)])
+        schema = _schema(table, columns)
         parts = {}
         days_of = {file_of(table, day): day for day in days}
         for name, source in self._files.sources(list(days_of)):
@@ -88,6 +88,37 @@ class Lake:
             parts |= _by_day(schema, file, groups)
         found = [parts[day] for day in days if day in parts]
         return pa.concat_tables(found) if found else schema.empty_table()
+
+    def scan(
+        self,
+        table: str,
+        days: Sequence[str],
+        columns: Sequence[str] | None = None,
+        domains: Domains = EVERY,
+    ) -> Iterator[pa.Table]:
+        """As `read`, a row group at a time, of some domains: for days of any size."""
+        schema = _schema(table, columns)
+        days_of = {file_of(table, day): day for day in days}
+        missing = dict.fromkeys(days)
+        for name, source in self._files.sources(list(days_of)):
+            del missing[days_of[name]]
+            file = pq.ParquetFile(source)
+            yield from _groups(schema, file, {days_of[name]: range(file.num_row_groups)}, domains)
+        for file, groups in self._months.read(table, list(missing)) if missing else ():
+            yield from _groups(schema, file, groups, domains)
+
+    def read_domains(
+        self,
+        table: str,
+        days: Sequence[str],
+        domains: Domains,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """As `read`, of some domains."""
+        if domains == EVERY:
+            return self.read(table, days, columns)
+        parts = list(self.scan(table, days, columns, domains))
+        return pa.concat_tables(parts) if parts else _schema(table, columns).empty_table()
 
     def compact(self, table: str, month: str) -> tuple[int, int]:
         """Put the files of a month's days into one; returns the days that had files, and rows.
@@ -170,9 +201,35 @@ class Lake:
             _check_unique(schema, day, part)
         with self.exclusive(table, days):
             for day, part in parts.items():
-                rows_of_day = part.drop_columns([DATE])
-                write_parquet(self._files, file_of(table, day), rows_of_day, self._locks.held)
+                with self._writer(table, day) as writer:
+                    writer.write_table(part.drop_columns([DATE]))
         return {day: part.num_rows for day, part in parts.items()}
+
+    @contextmanager
+    def replacing(self, table: str, day: str) -> Iterator[Callable[[pa.Table], None]]:
+        """What takes the rows of a day, part by part; they become its content at the block's end.
+
+        Parts come by domain, so that a reader of some domains finds them without the rest.
+        """
+        schema = TABLES[table]
+
+        def write(rows: pa.Table) -> None:
+            rows = conform(schema, rows)
+            if strangers := {*pc.unique(rows[DATE]).to_pylist()} - {day}:
+                raise SchemaError(f"{table}: rows of days not asked for: {sorted(strangers)}")
+            _check_unique(schema, day, rows)
+            writer.write_table(rows.drop_columns([DATE]))
+
+        with self.exclusive(table, [day]), self._writer(table, day) as writer:
+            yield write
+
+    @contextmanager
+    def _writer(self, table: str, day: str) -> Iterator[pq.ParquetWriter]:
+        with (
+            self._files.replacing(file_of(table, day), self._locks.held) as target,
+            pq.ParquetWriter(target, TABLES[table].arrow(), compression="zstd") as writer,
+        ):
+            yield writer
 
     def version(self, table: str) -> int:
         """Another number after each write of ours on this machine; 0 where nobody can tell.
@@ -180,6 +237,31 @@ class Lake:
         Compacting is none: rows stay as they are.
         """
         return self._files.version(_folder(table))
+
+
+def _schema(table: str, columns: Sequence[str] | None) -> pa.Schema:
+    """Of a table in memory: `date`, and all of its columns or some."""
+    schema = TABLES[table].with_date()
+    if columns is None:
+        return schema
+    return pa.schema([schema.field(name) for name in (DATE, *columns)])
+
+
+def _groups(
+    schema: pa.Schema,
+    file: pq.ParquetFile,
+    groups: Mapping[str, Sequence[int]],
+    domains: Domains,
+) -> Iterator[pa.Table]:
+    """The row groups of some days one by one, and of them the rows of some domains."""
+    whole = domains == EVERY
+    by = schema if whole or COLUMN in schema.names else schema.append(pa.field(COLUMN, pa.string()))
+    for day, its in groups.items():
+        for group in its:
+            known = None if whole else bounds(file, group)
+            if known is None or domains.meet(*known):
+                rows = _by_day(by, file, {day: [group]})[day]
+                yield rows if whole else domains.of(rows).select(schema.names)
 
 
 def _by_day(
@@ -247,11 +329,6 @@ def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
         twice = counts.filter(pc.greater(counts.field("counts"), 1))
         if len(twice):
             raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
-
-
-def write_parquet(files: Files, file: str, rows: pa.Table, held: Held | None = None) -> None:
-    """Replace a file by a Parquet file of `rows`. The caller holds the table's lock."""
-    files.replace(file, lambda target: pq.write_table(rows, target, compression="zstd"), held)
 
 
 def _folder(table: str) -> str:

@@ -24,7 +24,8 @@ class OutboxSender:
     async def send(self, _destination: str, frozen: bytes) -> Outcome:
         """A disk that is full or not writable is a reason to try later, not to fail the run."""
         try:
-            self._files.replace(self._file, lambda target: target.write(frozen))
+            with self._files.replacing(self._file) as target:
+                target.write(frozen)
         except OSError as error:
             return Outcome("pending", f"cannot write to the outbox ({type(error).__name__})")
         return Outcome("written")

@@ -111,17 +111,17 @@ def test_what_stops_between_two_steps_leaves_every_row_once(lake, monkeypatch, s
     class Stop(Exception):
         pass
 
-    def replace(self, file, write, original=LocalFiles.replace):
+    def replacing(self, file, held=None, original=LocalFiles.replacing):
         if len(done) == step:
             raise Stop
         done.append(file)
-        original(self, file, write)
+        return original(self, file, held)
 
     def remove(self, gone, original=LocalFiles.remove):
         original(self, gone[: 1 if step == 2 else -1])
         raise Stop
 
-    monkeypatch.setattr(LocalFiles, "replace", replace)
+    monkeypatch.setattr(LocalFiles, "replacing", replacing)
     monkeypatch.setattr(LocalFiles, "remove", remove)
     with pytest.raises(Stop):
         lake.compact("problems", MONTH)
@@ -173,9 +173,9 @@ def test_a_day_that_a_stranger_made_meanwhile_is_not_taken_away(lake, monkeypatc
 class SlowDisk(LocalFiles):
     """Between reading the list of days and replacing it there is time for others."""
 
-    def replace(self, file, write):
+    def replacing(self, file, held=None):
         time.sleep(0.1 if file.endswith("days.json") else 0)
-        super().replace(file, write)
+        return super().replacing(file, held)
 
 
 def test_months_that_hosts_make_at_once_are_all_listed(lake, postgresql, tmp_path):

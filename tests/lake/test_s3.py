@@ -23,6 +23,7 @@ from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings, SettingsError
 from tests.conftest import encode, event
+from tests.objects import put
 from tests.rows import outcome, problem, table
 from tests.seaweed import BUCKET
 from tests.test_loop import DAYS, Loop, missions, samples
@@ -113,10 +114,9 @@ def test_a_writer_that_is_killed_leaves_the_old_file(lake, tmp_path, bucket, req
         "from pathlib import Path\n"
         "from grace_assets.lake.files import S3Files\n"
         f"files = S3Files({bucket + '/' + request.node.name!r})\n"
-        "def write(file):\n"
+        f"with files.replacing('tables/problems/date={DAY}/part-0.parquet') as file:\n"
         "    file.write(b'half a file')\n"
         "    os.kill(os.getpid(), 9)\n"
-        f"files.replace('tables/problems/date={DAY}/part-0.parquet', write)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert lake.read("problems", [DAY], ["problem_id"])["problem_id"].to_pylist() == ["old"]
@@ -276,7 +276,7 @@ def test_what_is_dropped_into_the_bucket_is_taken_once_and_archived(bucket, tmp_
     store = StoreResource(data_dir=str(tmp_path), timezone="UTC", files_url=f"{bucket}/{name}")
 
     def drop(file: str, content: bytes) -> None:
-        files.replace(file, lambda target: target.write(content))
+        put(files, file, content)
 
     def take() -> Intake:
         with store.landing() as landing:
@@ -319,7 +319,7 @@ def test_an_object_that_is_replaced_while_it_is_taken_is_taken_as_well(bucket, t
     files = S3Files(f"{bucket}/{request.node.name}")
 
     def drop(content: bytes) -> None:
-        files.replace("inbox/a.jsonl", lambda target: target.write(content))
+        put(files, "inbox/a.jsonl", content)
 
     drop(b"first")
     found = []
@@ -347,7 +347,7 @@ def test_the_outbox_lies_in_the_bucket(bucket, tmp_path, request, monkeypatch):
     assert asked and not list((tmp_path / "outbox").rglob("*.*"))
     # A consumer takes the lines away; what is asked for later is put there alone.
     files = S3Files(f"{bucket}/{name}")
-    files.replace("outbox/missions.jsonl", lambda target: target.write(b""))
+    put(files, "outbox/missions.jsonl", b"")
     later = {**asked[0], "follow_up_id": "fu-later", "type": "repair", "status": "open"}
     assert loop.store.outbox().announce([later]) == 1
     (line,) = held(bucket, name)["outbox/missions.jsonl"].splitlines()

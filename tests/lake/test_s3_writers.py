@@ -20,6 +20,7 @@ from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource
 from tests.conftest import encode, event
+from tests.objects import put
 from tests.rows import problem, table
 from tests.s3_proxy import S3Proxy, s3_proxy
 from tests.test_loop import samples
@@ -130,7 +131,7 @@ def test_samples_that_cannot_be_read_are_not_merged_with_nothing(proxy, files, t
 def test_a_large_object_is_read_in_one_request(proxy, files):
     # Larger than what s3fs would fetch in parts.
     content = os.urandom(60 * 2**20)
-    files.replace("large", lambda target: target.write(content))
+    put(files, "large", content)
     proxy.plan()
     assert [source.read() == content for _, source in files.sources(["large"])] == [True]
     assert proxy.methods == ["GET"]
@@ -139,7 +140,7 @@ def test_a_large_object_is_read_in_one_request(proxy, files):
 def test_a_bucket_that_nobody_answers_for_is_an_error_of_files(proxy, files):
     proxy.plan(1, "reset", times=100)
     with pytest.raises(OSError, match="bucket"):
-        files.replace("outbox/x", lambda target: target.write(b"x"))
+        put(files, "outbox/x", b"x")
 
 
 def test_a_look_at_the_inbox_costs_the_same_whatever_was_taken_before(
@@ -157,7 +158,7 @@ def test_a_look_at_the_inbox_costs_the_same_whatever_was_taken_before(
         before = cost()
         for number in range(30):
             content = encode(event(f"m-{number}"))
-            files.replace(f"inbox/{number}.jsonl", lambda target, c=content: target.write(c))
+            put(files, f"inbox/{number}.jsonl", content)
         assert inbox.take(datetime.now(UTC)).missions.accepted == 30
         assert cost() == before <= 3
 
@@ -165,7 +166,7 @@ def test_a_look_at_the_inbox_costs_the_same_whatever_was_taken_before(
 def test_the_archive_keeps_both_drops_of_a_name(place, files, tmp_path):
     store = StoreResource(data_dir=str(tmp_path), timezone="UTC", files_url=place)
     for name in ("m-1", "m-2"):
-        files.replace("inbox/a.jsonl", lambda target, n=name: target.write(encode(event(n))))
+        put(files, "inbox/a.jsonl", encode(event(name)))
         with store.landing() as landing:
             store.inbox(landing).take(datetime.now(UTC))
     kept = [file for file, _, _ in files.found("archive")]
@@ -183,7 +184,7 @@ def test_lines_that_a_consumer_takes_away_while_others_are_written_stay_away(pro
     proxy.hold("PUT")
     changed.start()
     assert proxy.arrived.wait(30)
-    files.replace("outbox/missions.jsonl", lambda target: target.write(b""))
+    put(files, "outbox/missions.jsonl", b"")
     proxy.released.set()
     changed.join()
     assert [source.read() for _, source in files.sources(["outbox/missions.jsonl"])] == [b"new\n"]

@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_is_a_reason_to_try_later(
 
     post = Post(tmp_path, "slack", {})
     with monkeypatch.context() as patched:
-        patched.setattr(files, "replace_file", full)
+        patched.setattr(files, "replacing", full)
         assert post()[0].status == "pending"
     assert post(after=HOUR)[0].status == "written"
 
