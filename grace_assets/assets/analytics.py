@@ -1,20 +1,21 @@
 """Numbers that add up over days, what keeps breaking, and the store to search in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from grace_assets.assets.daily import (
+    DailyTable,
+    Portion,
     check,
-    chunks,
     daily_asset,
     days_around,
     earlier,
-    previews,
-    report,
+    portions,
     verdict,
 )
+from grace_assets.assets.verdicts import history_of
 from grace_assets.core.look_back import BASE_RATE_DAYS, LOOK_DAYS
 from grace_assets.resources import StoreResource
 
@@ -37,16 +38,16 @@ def domain_daily(
     from grace_assets.core.rollups import domain_daily as roll_up
 
     lake, off = store.lake(), []
-    with lake.exclusive("domain_daily", context.partition_keys):
-        for days in chunks(store, context.partition_keys):
-            outcomes = lake.read("mission_outcomes", days)
+    columns = ["domain_id", "missions", "successes", "assessed", "effective", "mttr_count"]
+    with DailyTable(context, lake, columns) as table:
+        for portion in portions(store, context.partition_keys):
+            days = portion.days
+            outcomes = lake.read_domains("mission_outcomes", days, portion.domains)
             rows = roll_up(outcomes)
             counted = sum(rows["missions"].to_pylist())
             if counted != outcomes.num_rows:
                 off.append(f"{days[0]}…{days[-1]}: {counted} counted of {outcomes.num_rows}")
-            written = lake.replace("domain_daily", days, rows)
-            columns = ["domain_id", "missions", "successes", "assessed", "effective", "mttr_count"]
-            report(context, written, previews(rows, columns))
+            table.write(portion, rows)
     yield dg.MaterializeResult()
     yield verdict(context, "every_mission_counted", off)
 
@@ -61,12 +62,11 @@ def kpi_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mat
     from grace_assets.core.rollups import kpi_daily as roll_up
 
     lake = store.lake()
-    with lake.exclusive("kpi_daily", context.partition_keys):
-        for days in chunks(store, context.partition_keys):
-            rows = roll_up(lake.read("mission_telemetry", days))
-            written = lake.replace("kpi_daily", days, rows)
-            columns = ["domain_id", "metric", "missions", "improved", "worsened"]
-            report(context, written, previews(rows, columns))
+    columns = ["domain_id", "metric", "missions", "improved", "worsened"]
+    with DailyTable(context, lake, columns) as table:
+        for portion in portions(store, context.partition_keys):
+            rows = lake.read_domains("mission_telemetry", portion.days, portion.domains)
+            table.write(portion, roll_up(rows))
     return dg.MaterializeResult()
 
 
@@ -88,28 +88,27 @@ def problems(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Mate
     from grace_assets.core.problems import find_problems
 
     lake = store.lake()
-    with lake.exclusive("problems", context.partition_keys):
-        for days in chunks(store, context.partition_keys):
+    columns = ["domain_id", "type", "severity", "description"]
+    with DailyTable(context, lake, columns) as table:
+        for portion in portions(store, context.partition_keys):
+            days, domains = portion.days, portion.domains
             rows = find_problems(
                 list(days),
-                lake.read("mission_outcomes", days),
-                lake.read("domain_daily", days_around(days, BASE_RATE_DAYS, 0)),
-                lake.read("kpi_daily", days),
-                earlier_looks(store, days),
+                lake.read_domains("mission_outcomes", days, domains),
+                lake.read_domains("domain_daily", days_around(days, BASE_RATE_DAYS, 0), domains),
+                lake.read_domains("kpi_daily", days, domains),
+                earlier_looks(store, portion),
             )
-            written = lake.replace("problems", days, rows)
-            report(
-                context, written, previews(rows, ["domain_id", "type", "severity", "description"])
-            )
+            table.write(portion, rows)
     return dg.MaterializeResult()
 
 
-def earlier_looks(store: StoreResource, days: Sequence[str]) -> "list[Look]":
-    """The looks at recoveries that can show on one of `days`."""
+def earlier_looks(store: StoreResource, portion: Portion) -> "list[Look]":
+    """The looks at recoveries that can show on one of a portion's days."""
     from grace_assets.core.holds import looks_by_day
 
-    lake, before = store.lake(), days_around(days, LOOK_DAYS, 0)
+    lake, before = store.lake(), days_around(portion.days, LOOK_DAYS, 0)
     columns = ["mission_id", "domain_id", "completed_at", "verdict"]
-    outcomes = lake.read("mission_outcomes", before, columns)
-    history = lake.read("mission_verdicts", before)
+    outcomes = lake.read_domains("mission_outcomes", before, portion.domains, columns)
+    history = history_of(lake, before, portion, outcomes)
     return looks_by_day(history, outcomes, store.catalogue(), store.zone)

@@ -1,7 +1,9 @@
 """Follow-ups for what keeps breaking, the brief of the day, and the store to search in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
+from functools import reduce
+from itertools import chain
 from os import environ
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,6 @@ from grace_assets.assets.daily import (
     daily_asset,
     days_around,
     earlier,
-    preview,
     previews,
     report,
     verdict,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from grace_assets.core.brief import Brief
     from grace_assets.core.brief_trend import TrendLine
+    from grace_assets.lake.tables import Lake
 
 SEARCHED = ("knowledge_id", "mission_id", "domain_id", "title", "narrative", "verdict")
 """What a mission's document is made of."""
@@ -49,13 +51,19 @@ def fold_as_of(
 
 def follow_up_history(store: StoreResource) -> tuple["pa.Table", "pa.Table", dict]:
     """All problems, all missions that carried out a follow-up, and what was announced."""
+    import pyarrow as pa
+
     from grace_assets.core.followups import completed_follow_ups
 
     lake = store.lake()
     columns = ["mission_id", "follow_up_id", "completed_at", "verdict"]
-    outcomes = lake.read("mission_outcomes", lake.days("mission_outcomes"), columns)
+    days = lake.days("mission_outcomes")
+    completed = [
+        completed_follow_ups(outcomes) for outcomes in lake.scan("mission_outcomes", days, columns)
+    ]
+    none = completed_follow_ups(lake.read("mission_outcomes", [], columns))
     problems = lake.read("problems", lake.days("problems"))
-    return problems, completed_follow_ups(outcomes), store.outbox().issued()
+    return problems, pa.concat_tables([none, *completed]), store.outbox().issued()
 
 
 @daily_asset(
@@ -163,9 +171,8 @@ def status_briefs(
             rows = brief_rows([brief], {day: revision}, [text])
             unsupported += [f"{day}: {number}" for number in unsupported_in_brief(brief)]
             written |= lake.replace("status_briefs", [day], rows)
-            domains = lake.read("domain_daily", [day]).to_pylist()
             columns = ("domain_id", "missions", "successes", "effective")
-            table = preview([{c: d[c] for c in columns} for d in domains], len(domains))
+            table = previews(lake.read("domain_daily", [day], columns), columns).get(day, "")
             previews_by_day[day] = f"**{brief.headline}**\n\n{table}"
             figures[day] = {"brief": dg.MetadataValue.md(text), "revision": revision}
             if day == context.partition_keys[-1]:
@@ -185,24 +192,61 @@ def brief_of(
     store: StoreResource, day: str, follow_ups: "pa.Table", trends: tuple["TrendLine", ...]
 ) -> "Brief":
     from grace_assets.core.brief import build_brief
+    from grace_assets.core.brief_overview import COLUMNS, overview
 
     lake = store.lake()
     start, end = store.bounds(day)
+    seen = overview(lake.scan("mission_outcomes", [day], COLUMNS))
+    verdicts = restated_history(lake, day)
+    named = [verdicts["mission_id"], follow_ups["closed_by_mission_id"]]
+    wanted = {"domain_id": seen.shown, "mission_id": chain(*(ids.to_pylist() for ids in named))}
     return build_brief(
         start.astimezone(store.zone).date(),
         start,
         end,
         store.timezone,
-        lake.read("mission_outcomes", [day]),
-        lake.read("mission_telemetry", [day]),
+        having_any(lake, "mission_outcomes", day, wanted),
+        having_any(lake, "mission_telemetry", day, {"domain_id": seen.shown}),
         lake.read("kpi_daily", [day]),
         lake.read("problems", [day]),
         follow_ups,
         complete=store.now() >= end,
-        verdicts=lake.read("mission_verdicts", [day]),
+        seen=seen,
+        verdicts=verdicts,
         holds=lake.read("hold_daily", days_around([day], HOLD_DAYS - 1, 0)),
         trends=trends,
     )
+
+
+def restated_history(lake: "Lake", day: str) -> "pa.Table":
+    """Rows of `mission_verdicts` of the missions whose verdict was not the only one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    none = lake.read("mission_verdicts", [])
+    ids = [
+        rows["mission_id"].filter(pc.equal(rows["stage"], "restated"))
+        for rows in lake.scan("mission_verdicts", [day], ["mission_id", "stage"])
+    ]
+    again = pa.concat_tables(pa.table({"id": found}) for found in [none["mission_id"], *ids])
+    missions = again["id"].unique()
+    found = lake.scan("mission_verdicts", [day], missions=missions) if len(missions) else ()
+    return pa.concat_tables([none, *found])
+
+
+def having_any(
+    lake: "Lake", table: str, day: str, wanted: Mapping[str, Iterable[str | None]]
+) -> "pa.Table":
+    """Rows of a day where a column holds one of the values wanted of it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = {name: pa.array(of_column, pa.string()) for name, of_column in wanted.items()}
+    parts = [lake.read(table, [])]
+    for rows in lake.scan(table, [day]):
+        masks = [pc.is_in(rows[name], its) for name, its in values.items()]
+        parts.append(rows.filter(reduce(pc.or_, masks)))
+    return pa.concat_tables(parts)
 
 
 def next_revision(delivered: tuple[int, str] | None, digest: str) -> int:
@@ -228,9 +272,8 @@ def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
     lake, world = store.lake(), store.world()
     counts = {}
     for day in context.partition_keys:
-        outcomes = lake.read("mission_outcomes", [day], SEARCHED).to_pylist()
         briefs = lake.read("status_briefs", [day]).to_pylist()
-        missions = [
+        missions = (
             Document(
                 knowledge_id=o["knowledge_id"],
                 kind="mission",
@@ -240,8 +283,9 @@ def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
                 text=o["narrative"],
                 verdict=o["verdict"],
             )
-            for o in outcomes
-        ]
+            for outcomes in lake.scan("mission_outcomes", [day], SEARCHED)
+            for o in outcomes.to_pylist()
+        )
         written = [
             Document(
                 knowledge_id=f"brief:{b['brief_id']}",
@@ -254,8 +298,7 @@ def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.M
             )
             for b in briefs
         ]
-        world.replace_day(day, "mission", missions)
-        world.replace_day(day, "brief", written)
-        counts[day] = len(missions) + len(written)
+        counts[day] = world.replace_day(day, "mission", missions)
+        counts[day] += world.replace_day(day, "brief", written)
     report(context, counts, {day: f"{n} documents to search in" for day, n in counts.items()})
     return dg.MaterializeResult()

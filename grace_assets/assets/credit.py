@@ -1,18 +1,19 @@
 """Whether the judge and the missions deserve their credit: placebos and untreated siblings."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from grace_assets.assets.daily import (
+    DailyTable,
+    Portion,
     check,
-    chunks,
     daily_asset,
     days_around,
-    previews,
-    report,
+    portions,
     verdict,
 )
 from grace_assets.assets.telemetry import COUNTER_SLACK, reach
@@ -49,12 +50,10 @@ def placebo_daily(
     from grace_assets.core.placebo import beyond
 
     lake, days = store.lake(), context.partition_keys
-    with lake.exclusive("placebo_daily", context.partition_keys), store.landing() as landing:
-        for some in chunks(store, days):
-            rows = judge_placebos(store, landing, some)
-            written = lake.replace("placebo_daily", some, rows)
-            columns = ["domain_id", "metric", "placebos", "false_successes", "episodes", "healed"]
-            report(context, written, previews(rows, columns))
+    columns = ["domain_id", "metric", "placebos", "false_successes", "episodes", "healed"]
+    with DailyTable(context, lake, columns) as table, store.landing() as landing:
+        for portion in portions(store, days):
+            table.write(portion, judge_placebos(store, landing, portion))
         last = lake.read("placebo_daily", days_around(days[-1:], ERROR_RATE_DAYS - 1, 0))
     yield dg.MaterializeResult()
     yield verdict(
@@ -62,8 +61,8 @@ def placebo_daily(
     )
 
 
-def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "pa.Table":
-    """The counts of some days, from the samples of every domain; of closed days as they are."""
+def judge_placebos(store: StoreResource, landing: "Landing", portion: Portion) -> "pa.Table":
+    """A portion's counts, from the samples of its domains; of closed days as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -71,9 +70,9 @@ def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]
     from grace_assets.core.placebo import placebo_missions
     from grace_assets.core.windows import REFERENCE_DAYS
 
-    closed = store.closed(days)
-    kept = store.lake().read("placebo_daily", closed)
-    days = [day for day in days if day not in closed]
+    closed, domains = store.closed(portion.days), portion.domains
+    kept = store.lake().read_domains("placebo_daily", closed, domains)
+    days = [day for day in portion.days if day not in closed]
     if not days:
         return kept
     catalogue = store.catalogue()
@@ -81,10 +80,10 @@ def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]
     bounds = [(day, *store.bounds(day)) for day in days]
     first = bounds[0][1] - timedelta(days=REFERENCE_DAYS) - margin
     last = bounds[-1][2] + margin
-    samples = store.samples().read(first, last)
-    domains = sorted(pc.unique(samples["domain_id"]).to_pylist())
-    real = landing.neighbours(first, last)
-    placebos = placebo_missions(bounds, domains, real, catalogue)
+    samples = store.samples().read(first, last, domains=domains)
+    named = sorted(pc.unique(samples["domain_id"]).to_pylist())
+    real = landing.neighbours(first, last, domains)
+    placebos = placebo_missions(bounds, named, real, catalogue)
     rows = roll_up(placebos, samples, catalogue, store.now(), real, store.timezone)
     return pa.concat_tables([kept, rows.select(kept.column_names)]) if kept.num_rows else rows
 
@@ -101,42 +100,51 @@ def judge_placebos(store: StoreResource, landing: "Landing", days: Sequence[str]
 def mission_controls(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
-    lake = store.lake()
-    with lake.exclusive("mission_controls", context.partition_keys), store.landing() as landing:
-        for days in chunks(store, context.partition_keys):
-            rows = compare(store, landing, days)
-            written = lake.replace("mission_controls", days, rows)
-            columns = ["mission_id", "metric", "controls", "difference", "placebo_p"]
-            report(context, written, previews(rows, columns))
+    columns = ["mission_id", "metric", "controls", "difference", "placebo_p"]
+    with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
+        for portion in portions(store, context.partition_keys):
+            table.write(portion, compare(store, landing, portion))
     return dg.MaterializeResult()
 
 
-def compare(store: StoreResource, landing: "Landing", days: Sequence[str]) -> "pa.Table":
-    """The recoveries of some days beside what was left alone; of closed days as they are."""
+def compare(store: StoreResource, landing: "Landing", portion: Portion) -> "pa.Table":
+    """A portion's recoveries beside what was left alone; of closed days as they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from grace_assets.core.attribution import control_rows, with_times
+    from grace_assets.core.attribution import control_rows, siblings, with_times
     from grace_assets.core.mission_verdict import BETTER
+    from grace_assets.lake.domains import Domains
 
-    lake = store.lake()
-    closed = store.closed(days)
-    kept = lake.read("mission_controls", closed)
-    days = [day for day in days if day not in closed]
-    telemetry = lake.read("mission_telemetry", days)
+    lake, samples, domains = store.lake(), store.samples(), portion.domains
+    closed = store.closed(portion.days)
+    kept = lake.read_domains("mission_controls", closed, domains)
+    days = [day for day in portion.days if day not in closed]
+    telemetry = lake.read_domains("mission_telemetry", days, domains)
     recovered = telemetry.filter(pc.is_in(telemetry["verdict"], pa.array(BETTER)))
     if recovered.num_rows == 0:
         return kept
-    missions = lake.read("mission_events", days)
+    missions = lake.read_domains("mission_events", days, domains)
     recovered = with_times(recovered, missions)
     first, last = reach(store, missions)
-    samples = store.samples().read(first, last)
+    placebos = siblings(recovered, samples.series(first, last))
+    beside = sorted(pc.unique(placebos["domain_id"]).to_pylist())
+    if not beside:
+        return kept
+    # They follow the portion's domains in the order of names, and go round at the end.
+    place = bisect_left(beside, domains.first)
+    near = [
+        landing.neighbours(first, last, Domains(some[0], some[-1] + "\0"))
+        for some in (beside[:place], beside[place:])
+        if some
+    ]
     rows = control_rows(
         recovered,
-        samples,
+        placebos,
+        samples.read(first, last, beside),
         store.catalogue(),
         store.now(),
-        landing.neighbours(first, last),
+        pa.concat_tables(near),
         store.timezone,
     )
     return pa.concat_tables([kept, rows.select(kept.column_names)]) if kept.num_rows else rows

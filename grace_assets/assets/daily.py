@@ -6,6 +6,8 @@ first and the last of these, so that each asset is only its own twenty lines.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +20,17 @@ from grace_assets.resources import StoreResource
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from grace_assets.lake.domains import Domains
+    from grace_assets.lake.tables import Lake
+
 OWNER = "team:reliability"
 CHUNK_DAYS = 31
 """Days that a long range works on at once, however few missions they have."""
 PREVIEW_CHARACTERS = 800
 """Dagster shows markdown in place below 1,000 characters, and behind a link above; the rest is
 for a line in front."""
+PREVIEW_ROWS = 100
+"""More never fit."""
 
 
 def daily_asset(
@@ -105,25 +112,93 @@ def verdict(
     )
 
 
-def chunks(store: StoreResource, days: Sequence[str]) -> Iterator[Sequence[str]]:
-    """`days` in portions of `GRACE_MISSIONS_AT_ONCE` missions, at least a day each.
+@dataclass(frozen=True)
+class Portion:
+    """What is worked on at once: some whole days, or of one large day a range of domains."""
 
-    This, and not the length of a range, bounds the memory of a run.
+    days: Sequence[str]
+    domains: "Domains"
+    whole: bool = True
+    first: bool = True
+    last: bool = True
+
+
+def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
+    """`days` (ascending) in portions of `GRACE_MISSIONS_AT_ONCE` missions, at least a domain each.
+
+    This, and neither the length of a range nor the size of a day, bounds the memory of a run.
     """
+    from grace_assets.lake.domains import EVERY
+
+    most = store.missions_at_once
     with store.landing() as landing:
         sizes = landing.counts(days)
-    portion: list[str] = []
+    some: list[str] = []
     missions = 0
     for day in days:
         size = sizes.get(day, 0)
-        full = len(portion) == CHUNK_DAYS or missions + size > store.missions_at_once
-        if portion and full:
-            yield portion
-            portion, missions = [], 0
-        portion.append(day)
-        missions += size
-    if portion:
-        yield portion
+        if some and (len(some) == CHUNK_DAYS or missions + size > most):
+            yield Portion(some, EVERY)
+            some, missions = [], 0
+        if size > most:
+            with store.landing() as landing:
+                ranges = landing.portions(day, most)
+            for place, domains in enumerate(ranges):
+                last = place == len(ranges) - 1
+                yield Portion([day], domains, whole=False, first=place == 0, last=last)
+        else:
+            some.append(day)
+            missions += size
+    if some:
+        yield Portion(some, EVERY)
+
+
+class DailyTable:
+    """The asset's table, alone for a run: what is written to it portion by portion.
+
+    A day is replaced as a whole once its last portion is there, and told on its partition's page
+    with a preview of the columns `shown`.
+    """
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, lake: "Lake", shown: Sequence[str]
+    ) -> None:
+        self._context, self._lake, self._shown = context, lake, shown
+        self._table = context.asset_key.path[-1]
+        self._day = ExitStack()
+
+    def __enter__(self) -> "DailyTable":
+        with ExitStack() as opened:
+            opened.enter_context(self._lake.exclusive(self._table, self._context.partition_keys))
+            opened.push(self._day)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        # With the error: a day that is not whole then stays as it was.
+        self._opened.__exit__(*error)
+
+    def write(
+        self,
+        portion: Portion,
+        rows: "pa.Table",
+        figures: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`figures` by day go with a portion's rows to the days' pages."""
+        if portion.whole:
+            written = self._lake.replace(self._table, portion.days, rows)
+            report(self._context, written, previews(rows, self._shown), figures)
+            return
+        (day,) = portion.days
+        if portion.first:
+            self._add = self._day.enter_context(self._lake.replacing(self._table, day))
+            self._rows, self._head = 0, _head(rows, self._shown)
+        self._add(rows)
+        self._rows += rows.num_rows
+        if portion.last:
+            self._day.close()
+            text = preview(self._head, self._rows)
+            report(self._context, {day: self._rows}, {day: text}, figures)
 
 
 def days_around(days: Sequence[str], before: int, after: int) -> list[str]:
@@ -157,9 +232,13 @@ def previews(rows: "pa.Table", columns: Sequence[str]) -> dict[str, str]:
     from grace_assets.lake.tables import split_by_day
 
     return {
-        day: preview(part.select(columns).to_pylist(), part.num_rows)
+        day: preview(_head(part, columns), part.num_rows)
         for day, part in split_by_day(rows).items()
     }
+
+
+def _head(rows: "pa.Table", columns: Sequence[str]) -> list[dict[str, Any]]:
+    return rows.slice(0, PREVIEW_ROWS).select(columns).to_pylist()
 
 
 def preview(records: Sequence[Mapping[str, Any]], total: int) -> str:

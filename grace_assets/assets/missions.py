@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from grace_assets.assets.daily import check, chunks, daily_asset, previews, report, verdict
+from grace_assets.assets.daily import (
+    DailyTable,
+    check,
+    daily_asset,
+    portions,
+    previews,
+    report,
+    verdict,
+)
 from grace_assets.resources import StoreResource
 
 
@@ -25,16 +33,15 @@ def mission_events(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from grace_assets.core.events import to_table
 
-    lake, seen = store.lake(), Counter()
-    with lake.exclusive("mission_events", context.partition_keys), store.landing() as landing:
-        for days in chunks(store, context.partition_keys):
-            rows = to_table(landing.events(days))
-            seen.update(rows["mission_id"].to_pylist())
-            written = lake.replace("mission_events", days, rows)
-            columns = ["mission_id", "domain_id", "completed_at", "severity", "success"]
-            report(context, written, previews(rows, columns))
+    columns, twice = ["mission_id", "domain_id", "completed_at", "severity", "success"], []
+    with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
+        for portion in portions(store, context.partition_keys):
+            rows = to_table(landing.events(portion.days, portion.domains))
+            seen = Counter(rows["mission_id"].to_pylist())
+            twice += [mission for mission, times in seen.items() if times > 1]
+            table.write(portion, rows)
     yield dg.MaterializeResult()
-    yield verdict(context, "mission_ids_unique", [m for m, n in seen.items() if n > 1])
+    yield verdict(context, "mission_ids_unique", twice)
 
 
 @daily_asset(

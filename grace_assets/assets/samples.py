@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import check, chunks, daily_asset, preview, report, verdict
+from grace_assets.assets.daily import check, daily_asset, portions, preview, report, verdict
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def kpi_samples(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     samples, counts, notes = store.samples(), {}, {}
     figures, missing = Counter(), set()
-    for days in chunks(store, context.partition_keys):
+    for portion in portions(store, context.partition_keys):
+        if not portion.first:
+            # Sources are asked for whole days.
+            continue
+        days = portion.days
         # What was dropped is not fetched once more.
         closed = store.closed(days)
         if pulled := pull_for(store, [day for day in days if day not in closed]):
@@ -76,7 +80,8 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     from grace_assets.sources.pull import SOURCE, Pulled, pull
 
     now, pulled = store.now(), Pulled()
-    missions = store.lake().read("mission_events", days)
+    columns = ["domain_id", "started_at", "completed_at"]
+    missions = store.lake().read("mission_events", days, columns)
     if missions.num_rows:
         try:
             endpoint = Endpoint.of(url, environ.get("PROMETHEUS_BEARER_TOKEN"))
@@ -85,7 +90,7 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
         except SourceError as error:
             metrics = [name for name, rule in store.catalogue().rules if rule.promql]
             pulled.failed = dict.fromkeys(metrics, error)
-    failed_days = sorted(set(missions["date"].to_pylist())) if pulled.failed else []
+    failed_days = sorted(missions["date"].unique().to_pylist()) if pulled.failed else []
     failures = [
         Failure(day, SOURCE, metric, error.code)
         for day in failed_days

@@ -1,19 +1,19 @@
 """What the metrics show: readings before and after, the verdict, and its history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from grace_assets.assets.daily import (
+    DailyTable,
+    Portion,
     check,
-    chunks,
     daily_asset,
     days_around,
     earlier,
-    previews,
-    report,
+    portions,
     verdict,
 )
 from grace_assets.core.look_back import EXPERIENCE_DAYS
@@ -23,7 +23,7 @@ from grace_assets.resources import StoreResource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from grace_assets.lake.landing import Landing
+    from grace_assets.lake.landing import Due, Landing
 
 COUNTER_SLACK = timedelta(hours=1)
 """Read before the first window, for the rate of a counter that is read seldom."""
@@ -41,22 +41,24 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
     return first - margin - COUNTER_SLACK, last + margin
 
 
-def judge_chunk(store: StoreResource, landing: "Landing", missions: "pa.Table") -> "pa.Table":
-    """The telemetry rows of some days' missions; of closed days those that there are."""
+def judge_portion(
+    store: StoreResource, landing: "Landing", portion: Portion, missions: "pa.Table"
+) -> "pa.Table":
+    """The telemetry rows of a portion's missions; of closed days those that there are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     from grace_assets.core.judge import judge
 
     closed = store.closed(sorted(set(missions["date"].to_pylist())))
-    kept = store.lake().read("mission_telemetry", closed)
+    kept = store.lake().read_domains("mission_telemetry", closed, portion.domains)
     known = pc.is_in(missions["mission_id"], pc.unique(kept["mission_id"]))
     missions = missions.filter(pc.invert(known))
     if missions.num_rows == 0:
         return kept
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
-    neighbours = landing.neighbours(first, last)
+    neighbours = landing.neighbours(first, last, portion.domains)
     judged = judge(
         missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
     )
@@ -81,30 +83,38 @@ def mission_telemetry(
     from grace_assets.core.missing import with_failures
 
     lake, log, strange = store.lake(), store.source_log(), []
-    with lake.exclusive("mission_telemetry", context.partition_keys), store.landing() as landing:
-        for days in chunks(store, context.partition_keys):
-            missions = lake.read("mission_events", days)
-            owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(days)]
-            rows = with_failures(
-                judge_chunk(store, landing, missions), missions, owed, store.catalogue()
-            )
-            strange += sorted(set(rows["verdict"].to_pylist()) - set(VERDICTS))
-            written = lake.replace("mission_telemetry", days, rows)
-            columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]
-            closed = store.closed(days)
-            if closed:
-                context.log.warning(
-                    f"{len(closed)} days from {closed[0]} to {closed[-1]} keep what was judged: "
-                    "their samples were dropped (GRACE_KEEP_SAMPLES_DAYS)"
-                )
-            report(
-                context,
-                written,
-                previews(rows, columns),
-                {day: {"samples_dropped": True} for day in closed},
-            )
+    columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]
+    if closed := store.closed(context.partition_keys):
+        context.log.warning(
+            f"{len(closed)} days from {closed[0]} to {closed[-1]} keep what was judged: "
+            "their samples were dropped (GRACE_KEEP_SAMPLES_DAYS)"
+        )
+    with DailyTable(context, lake, columns) as table, store.landing() as landing:
+        for portion in portions(store, context.partition_keys):
+            missions = lake.read_domains("mission_events", portion.days, portion.domains)
+            owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(portion.days)]
+            rows = judge_portion(store, landing, portion, missions)
+            rows = with_failures(rows, missions, owed, store.catalogue())
+            strange += sorted(set(rows["verdict"].unique().to_pylist()) - set(VERDICTS))
+            figures = {day: {"samples_dropped": True} for day in portion.days if day in closed}
+            table.write(portion, rows, figures)
     yield dg.MaterializeResult()
     yield verdict(context, "verdicts_known", strange)
+
+
+class Dues:
+    """When days can next change, of portions: the earliest counts."""
+
+    def __init__(self, landing: "Landing", what: "Due") -> None:
+        self._landing, self._what = landing, what
+
+    def set(self, portion: Portion, due: Mapping[str, datetime]) -> None:
+        if portion.first:
+            self._due: dict[str, datetime] = {}
+        for day, at in due.items():
+            self._due[day] = min(at, self._due.get(day, at))
+        if portion.last:
+            self._landing.set_due(self._what, portion.days, self._due)
 
 
 @daily_asset(
@@ -140,19 +150,23 @@ def mission_outcomes(
 
     lake, now = store.lake(), store.now()
     missing, unbounded, unsupported = [], [], []
-    with lake.exclusive("mission_outcomes", context.partition_keys), store.landing() as landing:
-        for days in chunks(store, context.partition_keys):
-            missions = lake.read("mission_events", days)
-            telemetry = lake.read("mission_telemetry", days)
-            neighbours = landing.neighbours(*reach(store, missions)) if missions.num_rows else None
+    columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
+    with DailyTable(context, lake, columns) as table, store.landing() as landing:
+        dues = Dues(landing, "rejudge")
+        for portion in portions(store, context.partition_keys):
+            days, domains = portion.days, portion.domains
+            missions = lake.read_domains("mission_events", days, domains)
+            telemetry = lake.read_domains("mission_telemetry", days, domains)
+            before = days_around(days, EXPERIENCE_DAYS, -1)
+            near = reach(store, missions) if missions.num_rows else None
             summary = summarise(
                 missions,
                 telemetry,
-                neighbours,
+                landing.neighbours(*near, domains) if near else None,
                 now,
                 store.catalogue(),
-                lake.read("mission_controls", days),
-                lake.read("placebo_daily", days_around(days, EXPERIENCE_DAYS, -1)),
+                lake.read_domains("mission_controls", days, domains),
+                lake.read_domains("placebo_daily", before, domains),
             )
             narratives = narrate(missions, summary, telemetry)
             rows = outcome_rows(missions, summary, narratives, now)
@@ -164,10 +178,8 @@ def mission_outcomes(
                 f"{mission}: {number}"
                 for mission, number in unsupported_narratives(missions, telemetry, narratives)
             ]
-            written = lake.replace("mission_outcomes", days, rows)
-            landing.set_due("rejudge", days, rejudge_times(missions, summary))
-            columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
-            report(context, written, previews(rows, columns))
+            table.write(portion, rows)
+            dues.set(portion, rejudge_times(missions, summary))
     yield dg.MaterializeResult()
     yield verdict(context, "every_mission_present", missing)
     yield verdict(context, "scores_within_bounds", unbounded)

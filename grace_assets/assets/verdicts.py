@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import chunks, daily_asset, days_around, previews, report
-from grace_assets.assets.telemetry import reach
+from grace_assets.assets.daily import DailyTable, Portion, daily_asset, days_around, portions
+from grace_assets.assets.telemetry import Dues, reach
 from grace_assets.core.look_back import LOOK_DAYS
 from grace_assets.resources import StoreResource
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from grace_assets.lake.landing import Landing
+    from grace_assets.lake.tables import Lake
 
 
 @daily_asset(
@@ -34,21 +35,55 @@ def mission_verdicts(
 
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     asked, opened = set(context.partition_keys), set()
-    with lake.exclusive("mission_verdicts", context.partition_keys), store.landing() as landing:
-        for days in chunks(store, context.partition_keys):
-            outcomes = lake.read("mission_outcomes", days)
-            history = append_verdicts(lake.read("mission_verdicts", days), outcomes)
-            looks = looks_at(store, landing, days, open_ones(store, days, outcomes))
+    columns = ["mission_id", "stage", "verdict", "held", "judged_at"]
+    with DailyTable(context, lake, columns) as table, store.landing() as landing:
+        dues = Dues(landing, "hold")
+        for portion in portions(store, context.partition_keys):
+            days = portion.days
+            outcomes = lake.read_domains("mission_outcomes", days, portion.domains)
+            history = history_of(lake, days, portion, outcomes, others=True)
+            history = append_verdicts(history, outcomes)
+            looks = looks_at(store, landing, portion, open_ones(store, days, outcomes))
             rows = append_looks(history, looks)
-            written = lake.replace("mission_verdicts", days, rows)
-            landing.set_due("hold", days, next_due(outcomes, catalogue, now))
+            table.write(portion, rows)
+            dues.set(portion, next_due(outcomes, catalogue, now))
             new = rows.slice(history.num_rows)
             opened |= relapse_days(store, new, outcomes) - asked
-            columns = ["mission_id", "stage", "verdict", "held", "judged_at"]
-            report(context, written, previews(rows, columns))
         # The day on which a relapse showed tells it as a problem.
         landing.note_days(opened, "relapse")
     return dg.MaterializeResult(metadata={"relapses_open_days": sorted(opened)})
+
+
+def history_of(
+    lake: "Lake",
+    days: Sequence[str],
+    portion: Portion,
+    outcomes: "pa.Table",
+    *,
+    others: bool = False,
+) -> "pa.Table":
+    """What was said of a portion's missions (`outcomes`), as it is in `mission_verdicts` of `days`.
+
+    With `others` the first portion of a day also has what was said of missions that are no longer
+    there: so each row is in one portion.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if portion.whole:
+        return lake.read("mission_verdicts", days)
+    missions = outcomes["mission_id"].combine_chunks()
+    # The table knows no domains, so all of it is looked through.
+    parts = list(lake.scan("mission_verdicts", days, missions=missions))
+    if others and portion.first:
+        for rows in lake.scan("mission_verdicts", days):
+            gone = pa.array(np.ones(rows.num_rows, bool))
+            for known in lake.scan("mission_outcomes", days, ["mission_id"]):
+                here = pc.is_in(rows["mission_id"], known["mission_id"].combine_chunks())
+                gone = pc.and_not(gone, here)
+            parts.append(rows.filter(gone))
+    return pa.concat_tables([lake.read("mission_verdicts", []), *parts])
 
 
 def open_ones(store: StoreResource, days: Sequence[str], outcomes: "pa.Table") -> "pa.Table":
@@ -61,9 +96,9 @@ def open_ones(store: StoreResource, days: Sequence[str], outcomes: "pa.Table") -
 
 
 def looks_at(
-    store: StoreResource, landing: "Landing", days: Sequence[str], outcomes: "pa.Table"
+    store: StoreResource, landing: "Landing", portion: Portion, outcomes: "pa.Table"
 ) -> "pa.Table":
-    """Every look that is due at the recoveries of some days."""
+    """Every look that is due at the recoveries of a portion."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -75,10 +110,11 @@ def looks_at(
     wanted = [(stage, outcomes.filter(due(outcomes, stage, catalogue, now))) for stage in STAGES]
     if not any(recovered.num_rows for _, recovered in wanted):
         return found[0]
-    missions = lake.read("mission_events", days)
-    telemetry = lake.read("mission_telemetry", days)
+    days, domains = portion.days, portion.domains
+    missions = lake.read_domains("mission_events", days, domains)
+    telemetry = lake.read_domains("mission_telemetry", days, domains)
     # From the landing: whether later days have been made already must not matter.
-    others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS)))
+    others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS), domains))
     first, last = reach(store, missions)
     last += max(stage.delay for stage in STAGES) + timedelta(hours=1)
     recovered_domains = pc.unique(wanted[0][1]["domain_id"]).to_pylist()
@@ -121,12 +157,11 @@ def hold_daily(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     from grace_assets.core.holds import hold_daily as roll_up
 
     lake = store.lake()
-    with lake.exclusive("hold_daily", context.partition_keys):
-        for days in chunks(store, context.partition_keys):
-            columns = ["mission_id", "domain_id", "mission_type", "verdict"]
-            outcomes = lake.read("mission_outcomes", days, columns)
-            rows = roll_up(outcomes, lake.read("mission_verdicts", days))
-            written = lake.replace("hold_daily", days, rows)
-            columns = ["domain_id", "mission_type", "held_24h", "relapsed_24h", "held_7d"]
-            report(context, written, previews(rows, columns))
+    columns = ["mission_id", "domain_id", "mission_type", "verdict"]
+    shown = ["domain_id", "mission_type", "held_24h", "relapsed_24h", "held_7d"]
+    with DailyTable(context, lake, shown) as table:
+        for portion in portions(store, context.partition_keys):
+            days = portion.days
+            outcomes = lake.read_domains("mission_outcomes", days, portion.domains, columns)
+            table.write(portion, roll_up(outcomes, history_of(lake, days, portion, outcomes)))
     return dg.MaterializeResult()

@@ -11,6 +11,7 @@ it was, so it is no control: with it, every problem that healed by itself would 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -21,7 +22,7 @@ from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import judge, saw_problem
 from grace_assets.core.look_back import EXPERIENCE_DAYS
-from grace_assets.core.mission_verdict import BETTER
+from grace_assets.core.mission_verdict import BETTER, texts
 from grace_assets.core.schemas import DATE, TABLES
 
 BY_CHANCE = 0.2
@@ -59,19 +60,30 @@ def siblings(recovered: pa.Table, series: pa.Table) -> pa.Table:
         `mission`, the one it stands beside. A mission's siblings follow it in the order of
         names, round the circle, so that no domain serves all.
     """
-    having: dict[tuple[str, str], list[str]] = {}
-    for row in series.sort_by("domain_id").to_pylist():
-        having.setdefault((row["source"], row["metric"]), []).append(row["domain_id"])
-    wanted: dict[tuple[int, str], None] = {}
-    rows = recovered.select(["mission_id", "domain_id", "source", "metric"]).to_pylist()
-    first: dict[str, int] = {}
-    for at, row in enumerate(rows):
-        mission = first.setdefault(row["mission_id"], at)
-        domains = having.get((row["source"], row["metric"]), [])
-        start = domains.index(row["domain_id"]) + 1 if row["domain_id"] in domains else 0
-        others = [d for d in domains[start:] + domains[:start] if d != row["domain_id"]]
-        wanted |= dict.fromkeys((mission, domain) for domain in others[:MAX_SIBLINGS])
-    at = pa.array([mission for mission, _ in wanted], pa.int64())
+    domains = np.unique(texts(series["domain_id"]))
+    keys = ("source", "metric")
+    having: dict[tuple[str, ...], list[int]] = {}
+    places = np.searchsorted(domains, texts(series["domain_id"])).tolist()
+    for key, place in zip(_rows_of(series, keys), places, strict=True):
+        having.setdefault(key, []).append(place)
+    circles = {key: np.sort(found) for key, found in having.items()}
+
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, key in enumerate(_rows_of(recovered, keys)):
+        groups.setdefault(key, []).append(at)
+    first = _first_rows(texts(recovered["mission_id"]))
+    own = np.searchsorted(domains, texts(recovered["domain_id"]))
+    pairs = [np.empty((0, 2), np.int64)]
+    for key, at in groups.items():
+        circle = circles.get(key, np.empty(0, np.int64))
+        # Its own place, which every recovered row of the group has, is passed over.
+        ahead = 1 + np.arange(min(MAX_SIBLINGS, max(0, len(circle) - 1)))
+        begin = np.searchsorted(circle, own[at])
+        beside = circle[(begin[:, None] + ahead) % max(1, len(circle))]
+        pairs.append(np.c_[np.repeat(first[at], len(ahead)), beside.ravel()])
+    # A mission's sibling by several metrics is one placebo.
+    wanted = np.unique(np.concatenate(pairs), axis=0)
+    at = pa.array(wanted[:, 0])
     times = recovered.select(["mission_id", DATE, "started_at", "completed_at", "onset_at"]).take(
         at
     )
@@ -80,13 +92,23 @@ def siblings(recovered: pa.Table, series: pa.Table) -> pa.Table:
         {
             DATE: times[DATE],
             "mission_id": pa.array(names, pa.string()),
-            "domain_id": pa.array([domain for _, domain in wanted], pa.string()),
+            "domain_id": pa.array(domains[wanted[:, 1]], pa.string()),
             "started_at": times["started_at"],
             "completed_at": times["completed_at"],
             "onset_at": times["onset_at"],
             "mission": times["mission_id"],
         }
     )
+
+
+def _rows_of(table: pa.Table, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _first_rows(names: np.ndarray) -> np.ndarray:
+    """For each row the first one of the same name."""
+    _, first, which = np.unique(names, return_index=True, return_inverse=True)
+    return first[which]
 
 
 def untreated(placebos: pa.Table, real: pa.Table, catalogue: Catalogue) -> pa.Table:
@@ -146,17 +168,18 @@ def _known(telemetry: pa.Table) -> np.ndarray:
 
 def control_rows(
     recovered: pa.Table,
+    placebos: pa.Table,
     samples: pa.Table,
     catalogue: Catalogue,
     now: datetime,
     real: pa.Table,
     timezone: str = "UTC",
 ) -> pa.Table:
-    """`mission_controls` from samples of all domains, and all missions near (`real`)."""
-    names = ["source", "domain_id", "metric"]
-    series = samples.select(names).group_by(names).aggregate([])
-    series = series.cast(pa.schema([(name, pa.string()) for name in series.column_names]))
-    placebos = untreated(siblings(recovered, series), real, catalogue)
+    """`mission_controls` from the samples of the placebos' domains (`siblings`).
+
+    `real` are all missions near in those domains.
+    """
+    placebos = untreated(placebos, real, catalogue)
     if placebos.num_rows == 0:
         return _SCHEMA.empty_table()
     telemetry = judge(placebos, samples, catalogue, now, real, timezone=timezone, acted=False)

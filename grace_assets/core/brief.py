@@ -7,16 +7,16 @@ channel lays it out is `render`'s; sections and figures are `brief_sections`'.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grace_assets.core import wording
-from grace_assets.core.brief_figures import Figure, Totals, setback_counts, total_figures, totals
+from grace_assets.core.brief_figures import Figure, Totals, setback_counts, total_figures
 from grace_assets.core.brief_history import Chapter, held, restated
 from grace_assets.core.brief_lines import (
     FollowUpLine,
@@ -26,6 +26,7 @@ from grace_assets.core.brief_lines import (
     problem_lines,
 )
 from grace_assets.core.brief_metrics import metric_lines
+from grace_assets.core.brief_overview import Overview, overview
 from grace_assets.core.brief_sections import (
     DomainSection,
     domain_section,
@@ -35,10 +36,7 @@ from grace_assets.core.brief_sections import (
 from grace_assets.core.brief_trend import TrendLine
 from grace_assets.core.schemas import TABLES
 
-MAX_DOMAINS = 25
 MAX_PROBLEMS = 20
-SAMPLE_PREFIX = "sample-"
-"""Mission ids of made-up data begin with it."""
 
 
 @dataclass(frozen=True)
@@ -95,25 +93,29 @@ def build_brief(
     follow_ups: pa.Table,
     *,
     complete: bool,
+    seen: Overview | None = None,
     verdicts: pa.Table | None = None,
     holds: pa.Table | None = None,
     trends: tuple[TrendLine, ...] = (),
 ) -> Brief:
     """The brief of one day from that day's tables.
 
+    Of a large day `outcomes` and `telemetry` may hold only what is told: the missions of the
+    domains that `seen`, its overview, shows, and those that `follow_ups` and `verdicts` name.
+
     `verdicts` are the day's rows of `mission_verdicts`; `holds` rows of `hold_daily` of the
     `HOLD_DAYS` that end with it. `follow_ups` are those known at the end of the day, of whatever
     day of opening: rows that were closed by missions of other days are left aside.
     """
-    rows = mission_rows(outcomes)
-    counts = totals(rows)
-    sections = _sections(rows, outcomes, metric_lines(telemetry, kpi_daily, day.isoformat()), day)
-    missions = {row["mission_id"] for row in rows}
+    seen = seen or overview([outcomes])
+    counts = seen.totals
+    sections = _sections(seen.shown, outcomes, telemetry, kpi_daily, day)
+    missions = set(outcomes["mission_id"].to_pylist())
     found = problem_lines(problems)
     asked = follow_up_lines(follow_ups, day, missions)
     created = sum(line.state == "created" for line in asked)
     shown_follow_ups = first_of_each_state(asked)
-    changed = restated(verdicts, rows, day) if verdicts is not None else None
+    changed = restated(verdicts, outcomes, day) if verdicts is not None else None
     chapters = (changed, held(holds, day) if holds is not None else None)
     return Brief(
         brief_id=f"brief-{day.isoformat()}",
@@ -123,17 +125,17 @@ def build_brief(
         period_start=period_start.astimezone(UTC),
         period_end=period_end.astimezone(UTC),
         complete=complete,
-        sample=any(mission_id.startswith(SAMPLE_PREFIX) for mission_id in missions),
+        sample=seen.sample,
         headline=headline(counts, complete=complete),
         state=counts.state,
         totals=counts,
-        figures=_day_figures(counts, len(sections), changed, found, asked, day),
-        domains=tuple(sections[:MAX_DOMAINS]),
+        figures=_day_figures(counts, seen.domains, changed, found, asked, day),
+        domains=tuple(sections),
         problems=tuple(found[:MAX_PROBLEMS]),
         follow_ups=shown_follow_ups,
         auto_created=_auto_created(created, day),
-        left_out=_left_out(sections, found, len(asked) - len(shown_follow_ups), day),
-        domains_total=len(sections),
+        left_out=_left_out(seen, found, len(asked) - len(shown_follow_ups), day),
+        domains_total=seen.domains,
         chapters=tuple(chapter for chapter in chapters if chapter),
         trends=trends,
     )
@@ -197,22 +199,21 @@ def brief_rows(
 
 
 def _sections(
-    rows: list[dict], outcomes: pa.Table, metrics: dict, day: date
+    shown: Sequence[str], outcomes: pa.Table, telemetry: pa.Table, kpi_daily: pa.Table, day: date
 ) -> list[DomainSection]:
-    """All domains: those where something failed or got worse first, then by severity, size."""
-    groups: dict[str, list[dict]] = defaultdict(list)
-    for row in rows:
+    """The sections of the domains `shown`, in that order."""
+    names = pa.array(shown, pa.string())
+    outcomes, telemetry, kpi_daily = (
+        rows.filter(pc.is_in(rows["domain_id"], names)) for rows in (outcomes, telemetry, kpi_daily)
+    )
+    groups: dict[str, list[dict]] = {name: [] for name in shown}
+    for row in mission_rows(outcomes):
         groups[row["domain_id"]].append(row)
-    sections = [
+    metrics = metric_lines(telemetry, kpi_daily, day.isoformat())
+    return [
         domain_section(name, group, metrics.get(name, ([], 0)), outcomes, day.isoformat())
         for name, group in groups.items()
     ]
-
-    def order(section: DomainSection) -> tuple[bool, int, int, str]:
-        severity = wording.severity_rank(section.severity)
-        return section.state != "bad", severity, -section.totals.missions, section.domain_id
-
-    return sorted(sections, key=order)
 
 
 def _day_figures(
@@ -264,16 +265,15 @@ def _auto_created(created: int, day: date) -> Figure | None:
 
 
 def _left_out(
-    sections: list[DomainSection], found: list[ProblemLine], follow_ups: int, day: date
+    seen: Overview, found: list[ProblemLine], follow_ups: int, day: date
 ) -> tuple[Figure, ...]:
     figures = []
-    hidden = sections[MAX_DOMAINS:]
+    hidden, missions = seen.hidden
     if hidden:
-        missions = sum(section.totals.missions for section in hidden)
-        domains = wording.counted(len(hidden), "more domain")
+        domains = wording.counted(hidden, "more domain")
         text = f"{domains} with {wording.counted(missions, 'mission')}"
         source = f"domain_daily/date={day.isoformat()}"
-        figures.append(Figure("", text, (len(hidden), missions), source))
+        figures.append(Figure("", text, (hidden, missions), source))
     for count, noun, table in (
         (len(found) - MAX_PROBLEMS, "more problem", "problems"),
         (follow_ups, "more follow-up", "follow_up_missions"),

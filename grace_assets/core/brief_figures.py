@@ -6,11 +6,12 @@ Every printed number is a `Figure`, so that all channels say the same and `claim
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from grace_assets.core import wording
 from grace_assets.core.schemas import VERDICTS
@@ -59,17 +60,28 @@ class Totals:
 def totals(rows: Sequence[Mapping[str, Any]]) -> Totals:
     """Counts and times over mission rows."""
     times = [t for row in rows if (t := row["time_to_restore_seconds"]) is not None]
-    counts = Counter(row["verdict"] for row in rows)
-    successes = sum(row["success"] for row in rows)
+    return totals_of(
+        len(rows),
+        sum(row["success"] for row in rows),
+        sum(row["effectiveness_score"] is not None for row in rows),
+        Counter(row["verdict"] for row in rows),
+        np.array(times, float),
+    )
+
+
+def totals_of(
+    missions: int, successes: int, assessed: int, verdicts: Mapping[str, int], times: np.ndarray
+) -> Totals:
+    """From counts, and the times to restore in seconds."""
     return Totals(
-        missions=len(rows),
+        missions=missions,
         successes=successes,
-        failures=len(rows) - successes,
-        assessed=sum(row["effectiveness_score"] is not None for row in rows),
-        verdicts={name: counts[name] for name in VERDICTS},
+        failures=missions - successes,
+        assessed=assessed,
+        verdicts={name: verdicts.get(name, 0) for name in VERDICTS},
         # fsum: the same to the last bit in any order of the rows.
-        mttr_seconds=math.fsum(times) / len(times) if times else None,
-        mttr_p50_seconds=statistics.median(times) if times else None,
+        mttr_seconds=math.fsum(times) / len(times) if len(times) else None,
+        mttr_p50_seconds=float(np.median(times)) if len(times) else None,
         mttr_count=len(times),
     )
 

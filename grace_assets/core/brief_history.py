@@ -6,12 +6,12 @@ Belongs here: which changes of `mission_verdicts` are worth telling, and hold ra
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grace_assets.core import wording
 from grace_assets.core.brief_figures import Figure, wilson_percent
@@ -40,15 +40,19 @@ class Chapter:
         return f"… {self.left_out:,} more" if self.left_out else ""
 
 
-def restated(verdicts: pa.Table, missions: list[Row], day: date) -> Chapter | None:
+def restated(verdicts: pa.Table, outcomes: pa.Table, day: date) -> Chapter | None:
     """Missions of the day whose verdict or score is no longer what was first said of it.
 
-    `verdicts` are the day's rows of `mission_verdicts`, `missions` its rows of outcomes. From
+    `verdicts` are the day's rows of `mission_verdicts`, `outcomes` those of the missions. From
     the first verdict given to the latest: one that changed and changed back is not told.
     """
-    titles = {row["mission_id"]: wording.clean(row["title"], 80) for row in missions}
-    given: dict[str, list[Row]] = defaultdict(list)
-    for row in verdicts.sort_by("judged_at").to_pylist():
+    again = verdicts.filter(pc.equal(verdicts["stage"], "restated"))["mission_id"].unique()
+    told = outcomes.select(["mission_id", "title"])
+    told = told.filter(pc.is_in(told["mission_id"], again))
+    titles = {row["mission_id"]: wording.clean(row["title"], 80) for row in told.to_pylist()}
+    given: dict[str, list[Row]] = {name: [] for name in titles}
+    history = verdicts.filter(pc.is_in(verdicts["mission_id"], again))
+    for row in history.sort_by("judged_at").to_pylist():
         if row["stage"] in _GIVEN and row["mission_id"] in titles:
             given[row["mission_id"]].append(row)
     changed = [rows for rows in given.values() if _differs(rows[0], rows[-1])]
@@ -87,19 +91,17 @@ def _told(row: Row) -> str:
 
 def held(holds: pa.Table, day: date) -> Chapter | None:
     """Per mission type, how many recoveries of the last `HOLD_DAYS` lasted; None where unknown."""
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     names = ("held_24h", "relapsed_24h", "held_7d", "relapsed_7d")
-    for row in holds.select(["mission_type", *names]).to_pylist():
-        for name in names:
-            counts[row["mission_type"]][name] += row[name]
+    sums = holds.group_by("mission_type").aggregate([(name, "sum") for name in names])
+    counts = {row["mission_type"]: row for row in sums.to_pylist()}
     first = (day - timedelta(days=HOLD_DAYS - 1)).isoformat()
     source = f"hold_daily?from={first}&to={day.isoformat()}"
     figures = []
     for kind, of in counts.items():
         parts, values = [], []
         for suffix, after in (("24h", "a day"), ("7d", "a week")):
-            k = of[f"held_{suffix}"]
-            n = k + of[f"relapsed_{suffix}"]
+            k = of[f"held_{suffix}_sum"]
+            n = k + of[f"relapsed_{suffix}_sum"]
             if n:
                 low, high = wilson_percent(k, n)
                 likely = f"{wording.percent(low).removesuffix(' %')}–{wording.percent(high)}"

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
 from grace_assets.lake.database import open_database
+from grace_assets.lake.domains import EVERY, Domains
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS event (
@@ -29,7 +30,8 @@ CREATE TABLE IF NOT EXISTS mission (
   mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
   started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
   revision INTEGER NOT NULL, content_hash BLOB NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS mission_by_day ON mission (day);
+DROP INDEX IF EXISTS mission_by_day;
+CREATE INDEX IF NOT EXISTS mission_by_day_domain ON mission (day, domain_id);
 CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
 CREATE TABLE IF NOT EXISTS rejected (
   seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, day TEXT NOT NULL, origin TEXT NOT NULL,
@@ -127,6 +129,15 @@ def micros(moment: datetime) -> int:
 
 def moment(value: int) -> datetime:
     return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
+
+
+def _within(domains: Domains) -> tuple[str, list[str]]:
+    """What a WHERE has more, and its values."""
+    if domains == EVERY:
+        return "", []
+    if domains.end is None:
+        return " AND domain_id >= ?", [domains.first]
+    return " AND domain_id >= ? AND domain_id < ?", [domains.first, domains.end]
 
 
 class Landing:
@@ -273,13 +284,16 @@ class Landing:
 
     # -- what the tables are made of -----------------------------------------------------------
 
-    def events(self, days: Sequence[str]) -> list[Accepted]:
+    def events(self, days: Sequence[str], domains: Domains = EVERY) -> list[Accepted]:
         """The current events of `days`, by day and completion."""
+        within, values = _within(domains)
+        # By equality where it can be: only then the index finds domains too.
+        one = min(days) == max(days)
         rows = self._db.execute(
             "SELECT mission.day, raw, received_at, event.revision, origin "
-            "FROM mission JOIN event USING (seq) WHERE day BETWEEN ? AND ? "
-            "ORDER BY day, completed_at, mission.mission_id",
-            (min(days), max(days)),
+            f"FROM mission JOIN event USING (seq) WHERE day {'=' if one else 'BETWEEN ? AND'} ?"
+            f"{within} ORDER BY day, completed_at, mission.mission_id",
+            ([] if one else [min(days)]) + [max(days), *values],
         )
         wanted = set(days)
         return [
@@ -296,6 +310,21 @@ class Landing:
         )
         return dict(rows.fetchall())
 
+    def portions(self, day: str, missions: int) -> list[Domains]:
+        """All domains, in ranges that each have no more missions on `day`, or are one domain."""
+        rows = self._db.execute(
+            "SELECT domain_id, count(*) FROM mission WHERE day = ? "
+            "GROUP BY domain_id ORDER BY domain_id",
+            (day,),
+        )
+        found, first, filled = [], EVERY.first, 0
+        for domain_id, size in rows:
+            if filled and filled + size > missions:
+                found.append(Domains(first, domain_id))
+                first, filled = domain_id, 0
+            filled += size
+        return [*found, Domains(first)]
+
     def domains(self, since: datetime) -> list[str]:
         """Domains with missions since then."""
         rows = self._db.execute(
@@ -304,16 +333,17 @@ class Landing:
         )
         return [row[0] for row in rows]
 
-    def neighbours(self, first: datetime, last: datetime) -> pa.Table:
+    def neighbours(self, first: datetime, last: datetime, domains: Domains = EVERY) -> pa.Table:
         """Current missions that touch first..last: mission_id, domain_id and their two times.
 
         Read from here and not from the tables, so that it does not depend on which days have
         been materialised already.
         """
+        within, values = _within(domains)
         rows = self._db.execute(
             "SELECT mission_id, domain_id, started_at, completed_at FROM mission "
-            "WHERE completed_at >= ? AND started_at <= ?",
-            (micros(first), micros(last)),
+            f"WHERE completed_at >= ? AND started_at <= ?{within}",
+            (micros(first), micros(last), *values),
         ).fetchall()
         columns = list(zip(*rows, strict=True)) or [[], [], [], []]
         stamp = pa.timestamp("us", tz="UTC")

@@ -23,6 +23,7 @@ from grace_assets.lake.months import Months
 from grace_assets.lake.months import folder as months_folder
 
 PART = "part-0.parquet"
+MISSION = "mission_id"
 
 
 class SchemaError(ValueError):
@@ -95,17 +96,19 @@ class Lake:
         days: Sequence[str],
         columns: Sequence[str] | None = None,
         domains: Domains = EVERY,
+        missions: pa.Array | None = None,
     ) -> Iterator[pa.Table]:
-        """As `read`, a row group at a time, of some domains: for days of any size."""
+        """As `read`, a row group at a time, of some domains or missions: for days of any size."""
         schema = _schema(table, columns)
         days_of = {file_of(table, day): day for day in days}
         missing = dict.fromkeys(days)
         for name, source in self._files.sources(list(days_of)):
             del missing[days_of[name]]
             file = pq.ParquetFile(source)
-            yield from _groups(schema, file, {days_of[name]: range(file.num_row_groups)}, domains)
+            groups = {days_of[name]: range(file.num_row_groups)}
+            yield from _groups(schema, file, groups, domains, missions)
         for file, groups in self._months.read(table, list(missing)) if missing else ():
-            yield from _groups(schema, file, groups, domains)
+            yield from _groups(schema, file, groups, domains, missions)
 
     def read_domains(
         self,
@@ -252,16 +255,26 @@ def _groups(
     file: pq.ParquetFile,
     groups: Mapping[str, Sequence[int]],
     domains: Domains,
+    missions: pa.Array | None,
 ) -> Iterator[pa.Table]:
-    """The row groups of some days one by one, and of them the rows of some domains."""
-    whole = domains == EVERY
-    by = schema if whole or COLUMN in schema.names else schema.append(pa.field(COLUMN, pa.string()))
+    """The row groups of some days one by one, and of them the rows of some domains or missions."""
+    every = domains == EVERY
+    by = schema if every or COLUMN in schema.names else schema.append(pa.field(COLUMN, pa.string()))
     for day, its in groups.items():
         for group in its:
-            known = None if whole else bounds(file, group)
-            if known is None or domains.meet(*known):
-                rows = _by_day(by, file, {day: [group]})[day]
-                yield rows if whole else domains.of(rows).select(schema.names)
+            known = None if every else bounds(file, group)
+            if known is not None and not domains.meet(*known):
+                continue
+            wanted = None
+            if missions is not None:
+                ids = file.read_row_group(group, columns=[MISSION])[MISSION]
+                wanted = pc.is_in(ids, missions)
+                if not pc.any(wanted).as_py():
+                    continue
+            rows = _by_day(by, file, {day: [group]})[day]
+            if wanted is not None:
+                rows = rows.filter(wanted)
+            yield rows if every else domains.of(rows).select(schema.names)
 
 
 def _by_day(

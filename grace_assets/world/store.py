@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,8 @@ class Hit:
     score: float
 
 
+_AT_ONCE = 10_000
+"""Documents in memory while a day is written."""
 _COLUMNS = ", ".join(field.name for field in fields(Document))
 
 _SCHEMA = """
@@ -115,23 +118,29 @@ class WorldModel:
                 for statement in _statements(_SCHEMA):
                     db.execute(statement)
 
-    def replace_day(self, day: str, kind: Kind, documents: Iterable[Document]) -> None:
-        """Make `documents` the only ones of that day and kind, all or nothing.
+    def replace_day(self, day: str, kind: Kind, documents: Iterable[Document]) -> int:
+        """Make `documents` the only ones of that day and kind, all or nothing; says how many.
 
         A document known under another day moves here. Raises `ValueError` for a document of
         another day or kind.
         """
-        rows = {document.knowledge_id: document for document in documents}
-        for document in rows.values():
-            if (document.day, document.kind) != (day, kind):
-                raise ValueError(f"{document.knowledge_id} is not a {kind} of {day}")
+        waiting, written = iter(documents), 0
+        marks = ", ".join("?" for _ in fields(Document))
         with closing(self._connect()) as db, transaction(db):
             db.execute("DELETE FROM documents WHERE day = ? AND kind = ?", (day, kind))
-            db.executemany("DELETE FROM documents WHERE knowledge_id = ?", ((id_,) for id_ in rows))
-            marks = ", ".join("?" for _ in fields(Document))
-            db.executemany(
-                f"INSERT INTO documents ({_COLUMNS}) VALUES ({marks})", map(astuple, rows.values())
-            )
+            while some := list(islice(waiting, _AT_ONCE)):
+                rows = {document.knowledge_id: document for document in some}
+                for document in rows.values():
+                    if (document.day, document.kind) != (day, kind):
+                        raise ValueError(f"{document.knowledge_id} is not a {kind} of {day}")
+                ids = ((id_,) for id_ in rows)
+                db.executemany("DELETE FROM documents WHERE knowledge_id = ?", ids)
+                db.executemany(
+                    f"INSERT INTO documents ({_COLUMNS}) VALUES ({marks})",
+                    map(astuple, rows.values()),
+                )
+                written += len(rows)
+        return written
 
     def search(
         self,

@@ -10,6 +10,7 @@ from grace_assets.core.attribution import (
     control_rows,
     controlled,
     experience,
+    siblings,
     supports,
     with_times,
 )
@@ -45,7 +46,9 @@ def attributed(table: pa.Table, *others: dict, placebos: pa.Table | None = None)
     real = missions({}, *({"mission_id": f"o{i}", **o} for i, o in enumerate(others)))
     telemetry = judge(rows, table, RULES, LATER, real)
     recovered = with_times(telemetry, rows)
-    controls = control_rows(recovered, table, RULES, LATER, real)
+    names = ["source", "domain_id", "metric"]
+    beside = siblings(recovered, table.select(names).group_by(names).aggregate([]))
+    controls = control_rows(recovered, beside, table, RULES, LATER, real)
     summary = summarise(rows, telemetry, real, LATER, RULES, controls, placebos)
     assert summary["verdict"].to_pylist() == ["effective"]
     return summary["attribution"][0].as_py(), controls.to_pylist()
