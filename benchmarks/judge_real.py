@@ -41,7 +41,7 @@ def read_missions(path: Path) -> pa.Table:
 
 def read_samples(path: Path) -> pa.Table:
     """Samples sorted by identity; of those told twice the last one counts."""
-    rows = read_file(path).rows
+    rows = pa.concat_tables(batch.rows for batch in read_file(path))
     names = ["source", "domain_id", "metric", "timestamp"]
     last = rows.group_by(names, use_threads=False).aggregate([("value", "last")])
     return last.rename_columns([*names, "value"]).sort_by([(n, "ascending") for n in names])

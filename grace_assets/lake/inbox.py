@@ -109,15 +109,18 @@ class Inbox:
     ) -> tuple[SampleCounts, list[Rejected]]:
         """All samples of a file; durable on return. Raises `SampleFileError`."""
         origin = origin or str(path)
-        batch = sample_files.read_file(path)
+        counts, rejected = SampleCounts(), []
         now = datetime.now(UTC)
         day = day_of(now, self._zone)
-        rejected = [
-            Rejected(now, day, origin, bad.line, bad.field, bad.reason, bad.raw, kind="sample")
-            for bad in batch.rejected
-        ]
-        self._landing.reject(rejected)
-        return self._store.add(batch.rows, self._note_samples), rejected
+        for batch in sample_files.read_file(path):
+            refused = [
+                Rejected(now, day, origin, bad.line, bad.field, bad.reason, bad.raw, kind="sample")
+                for bad in batch.rejected
+            ]
+            self._landing.reject(refused)
+            rejected += refused
+            self._store.add(batch.rows, self._note_samples, counts)
+        return counts, rejected
 
     def take_sample_line(self, raw: bytes) -> bool:
         """Take one quarantined JSON sample again; false where it still breaks a rule.

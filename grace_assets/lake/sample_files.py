@@ -5,8 +5,10 @@ Where the samples are kept is the business of `samples`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,8 @@ from grace_assets.lake.landing import Line
 from grace_assets.lake.samples import SCHEMA
 
 NAME_MAX_LENGTH = 200
+PARQUET_ROWS, JSON_LINES, CSV_BYTES = 4_000_000, 500_000, 2**26
+"""Of a batch: a day is written again for each, so few are better, and each lies in memory."""
 _OFFSET = r"(?i)^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
@@ -56,29 +60,39 @@ class SampleBatch:
     rejected: list[BadSample] = field(default_factory=list)
 
 
-def read_file(path: Path) -> SampleBatch:
-    """Samples of a `.parquet`, `.csv` or `.jsonl` file, validated line by line."""
+def read_file(path: Path) -> Iterator[SampleBatch]:
+    """Samples of a `.parquet`, `.csv` or `.jsonl` file, validated line by line.
+
+    They come in batches, for files of any size; at least one.
+    """
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise SampleFileError(f"{path}: KPI samples come as .parquet, .csv or .jsonl")
     try:
-        return reader(path)
+        yield from reader(path)
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise SampleFileError(f"{path}: {error}") from error
 
 
-def _read_parquet(path: Path) -> SampleBatch:
-    rows = pq.ParquetFile(path).read()
-    _require_columns(path, rows.column_names)
-    rows = rows.select(SCHEMA.names)
-    kind = rows.schema.field("timestamp").type
+def _read_parquet(path: Path) -> Iterator[SampleBatch]:
+    file = pq.ParquetFile(path)
+    names = file.schema_arrow.names
+    _require_columns(path, names)
+    kind = file.schema_arrow.field("timestamp").type
     if not pa.types.is_timestamp(kind) or kind.tz is None:
         raise SampleFileError(f"{path}: timestamp: must be a timestamp with a time zone")
+    before = 0
+    for part in file.iter_batches(PARQUET_ROWS, columns=SCHEMA.names):
+        yield _of_parquet(pa.Table.from_batches([part]).select(SCHEMA.names), before)
+        before += part.num_rows
+
+
+def _of_parquet(rows: pa.Table, before: int) -> SampleBatch:
     rows = rows.set_column(3, "timestamp", rows["timestamp"].cast(SCHEMA.field("timestamp").type))
     text = [rows[name].cast(pa.string()) for name in ("source", "domain_id", "metric")]
     value = rows["value"].cast(pa.float64())
-    lines = np.arange(1, rows.num_rows + 1)
+    lines = np.arange(1, rows.num_rows + 1) + before
     raw = [name.combine_chunks() for name in text]
     return _validate(
         lines,
@@ -87,45 +101,47 @@ def _read_parquet(path: Path) -> SampleBatch:
     )
 
 
-def _read_csv(path: Path) -> SampleBatch:
+def _read_csv(path: Path) -> Iterator[SampleBatch]:
     ragged: list[tuple[int, str]] = []
 
     def keep(row: pv.InvalidRow) -> str:
         ragged.append((row.number, row.text))
         return "skip"
 
-    rows = pv.read_csv(
+    reader = pv.open_csv(
         path,
         # One thread: only then does Arrow know the number of a ragged line.
-        read_options=pv.ReadOptions(use_threads=False),
+        read_options=pv.ReadOptions(use_threads=False, block_size=CSV_BYTES),
         parse_options=pv.ParseOptions(invalid_row_handler=keep),
         convert_options=pv.ConvertOptions(
             column_types={name: pa.string() for name in SCHEMA.names},
             strings_can_be_null=False,
         ),
     )
-    _require_columns(path, rows.column_names)
-    skipped = {number for number, _ in ragged}
-    lines = np.array(
-        [n for n in range(2, rows.num_rows + len(skipped) + 2) if n not in skipped], dtype=np.int64
-    )
-    batch = _validate(lines, _from_text(rows), lambda i: _csv_line(rows, i))
-    batch.rejected += [
-        BadSample(number, None, "has another number of fields than the header", text.encode())
-        for number, text in ragged
-    ]
-    return batch
+    _require_columns(path, reader.schema.names)
+    next_line = 2
+    for part in reader:
+        rows = pa.Table.from_batches([part])
+        # The reader is ahead of us: some of these lines come later.
+        skipped = [number for number, _ in ragged]
+        span = np.arange(next_line, next_line + rows.num_rows + len(skipped))
+        lines = span[~np.isin(span, skipped)][: rows.num_rows]
+        next_line = int(lines[-1]) + 1 if len(lines) else next_line
+        yield _validate(lines, _from_text(rows), partial(_csv_line, rows))
+    why = "has another number of fields than the header"
+    bad = [BadSample(number, None, why, text.encode()) for number, text in ragged]
+    yield SampleBatch(SCHEMA.empty_table(), bad)
 
 
 def _csv_line(rows: pa.Table, index: int) -> bytes:
     return ",".join(str(rows[name][index]) for name in rows.column_names).encode()
 
 
-def _read_jsonl(path: Path) -> SampleBatch:
-    lines = [
-        Line(number, raw) for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1)
-    ]
-    return read_lines(lines)
+def _read_jsonl(path: Path) -> Iterator[SampleBatch]:
+    with path.open("rb") as file:
+        lines = (Line(number, raw.removesuffix(b"\n")) for number, raw in enumerate(file, start=1))
+        while some := list(islice(lines, JSON_LINES)):
+            yield read_lines(some)
 
 
 def read_lines(lines: Sequence[Line]) -> SampleBatch:

@@ -49,13 +49,18 @@ class SampleStore:
         for _, source in self._files.sources([_file(day) for day in days]):
             yield pq.ParquetFile(source, **how)
 
-    def add(self, rows: pa.Table, before_write: Callable[[list[Touched]], None]) -> SampleCounts:
-        """Merge samples in the order received; on return they are on disk.
+    def add(
+        self,
+        rows: pa.Table,
+        before_write: Callable[[list[Touched]], None],
+        counts: SampleCounts | None = None,
+    ) -> SampleCounts:
+        """Merge samples in the order received; on return they are on disk, and in `counts`.
 
         `before_write` hears what each day's file is about to gain. It comes first so that a
         crash between the two can announce a change that did not happen, never hide one.
         """
-        counts = SampleCounts()
+        counts = counts or SampleCounts()
         if rows.num_rows == 0:
             return counts
         with self._locks.exclusive("samples"):

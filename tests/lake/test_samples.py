@@ -1,16 +1,24 @@
 """KPI samples: three formats, one identity, the last received wins (CONTRACT section 2)."""
 
-from datetime import UTC, datetime
+import json
+import math
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from grace_assets.lake import sample_files, sample_merge
+from grace_assets.lake.domains import Domains
 from grace_assets.lake.sample_files import SampleFileError, read_file
 from grace_assets.lake.samples import SCHEMA, SampleStore
 
 T0 = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 T1 = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 def rows(*values: tuple) -> pa.Table:
@@ -24,6 +32,13 @@ def add(store, *values):
     heard = []
     counts = store.add(rows(*values), heard.extend)
     return (counts.accepted, counts.duplicate, counts.restated), heard
+
+
+def whole(path: Path) -> tuple[list[dict], list[sample_files.BadSample]]:
+    """The samples of a file, and what was refused."""
+    batches = list(read_file(path))
+    taken = [row for batch in batches for row in batch.rows.to_pylist()]
+    return taken, [bad for batch in batches for bad in batch.rejected]
 
 
 def test_the_last_received_wins_and_the_same_value_is_a_duplicate(tmp_path):
@@ -79,8 +94,7 @@ def test_the_three_formats_say_the_same(tmp_path):
         encoding="utf-8",
     )
     for name in ("a.parquet", "a.csv", "a.jsonl"):
-        batch = read_file(tmp_path / name)
-        assert (batch.rows.to_pylist(), batch.rejected) == (table.to_pylist(), []), name
+        assert whole(tmp_path / name) == (table.to_pylist(), []), name
 
 
 @pytest.mark.parametrize(
@@ -104,10 +118,10 @@ def test_a_bad_line_is_named_and_the_others_are_taken(tmp_path, line, field):
     path.write_text(
         f"source,domain_id,metric,timestamp,value\n{good}\n{line}\n{good}\n", encoding="utf-8"
     )
-    batch = read_file(path)
-    assert batch.rows.num_rows == 2
-    assert [(bad.line, bad.field) for bad in batch.rejected] == [(3, field)]
-    assert batch.rejected[0].raw.decode() == line
+    taken, rejected = whole(path)
+    assert len(taken) == 2
+    assert [(bad.line, bad.field) for bad in rejected] == [(3, field)]
+    assert rejected[0].raw.decode() == line
 
 
 def test_a_file_that_is_no_sample_file_says_why(tmp_path):
@@ -122,4 +136,73 @@ def test_a_file_that_is_no_sample_file_says_why(tmp_path):
         ("c.xlsx", ".parquet, .csv or .jsonl"),
     ):
         with pytest.raises(SampleFileError, match=f"{name}: .*{reason}"):
-            read_file(tmp_path / name)
+            list(read_file(tmp_path / name))
+
+
+def test_a_file_of_many_batches_is_read_whole_and_its_lines_keep_their_numbers(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sample_files, "PARQUET_ROWS", 7)
+    monkeypatch.setattr(sample_files, "JSON_LINES", 7)
+    monkeypatch.setattr(sample_files, "CSV_BYTES", 300)
+    table = rows(*((T1 + n * MINUTE, math.nan if n == 17 else float(n)) for n in range(40)))
+    pq.write_table(table, tmp_path / "a.parquet")
+    records = [row | {"timestamp": row["timestamp"].isoformat()} for row in table.to_pylist()]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
+    lines = [",".join(str(row[name]) for name in SCHEMA.names) for row in records]
+    lines[30:30] = ["ragged", "ragged"]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(SCHEMA.names), *lines]))
+    bad = {"a.parquet": [18], "a.jsonl": [18], "a.csv": [19, 32, 33]}
+    for name, numbers in bad.items():
+        batches = list(read_file(tmp_path / name))
+        assert len(batches) > 1
+        values = [value for batch in batches for value in batch.rows["value"].to_pylist()]
+        assert values == [float(n) for n in range(40) if n != 17], name
+        assert sorted(bad.line for batch in batches for bad in batch.rejected) == numbers, name
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_arrival_makes_the_same_file_whatever_its_row_groups(
+    tmp_path, monkeypatch, seed
+):
+    """The rule itself beside it: of one identity the last received wins."""
+    monkeypatch.setattr(sample_merge, "GROUP_ROWS", 20)
+    pick, store, expected = random.Random(seed), SampleStore(tmp_path), {}
+    for _ in range(12):
+        arrived = [
+            (f"s{pick.randrange(2)}", f"d{pick.randrange(9)}", "m", pick.randrange(60))
+            for _ in range(pick.choice((1, 30, 150)))
+        ]
+        records, counts = [], Counter()
+        for key in arrived:
+            value = float(pick.randrange(3))
+            was = expected.get(key)
+            kind = "accepted" if was is None else "duplicate" if was == value else "restated"
+            counts[kind] += 1
+            expected[key] = value
+            names = dict(zip(("source", "domain_id", "metric"), key[:3], strict=True))
+            records.append(names | {"timestamp": T1 + key[3] * MINUTE, "value": value})
+        told = []
+        added = store.add(pa.Table.from_pylist(records, SCHEMA), told.extend)
+        assert Counter({k: v for k, v in vars(added).items() if v}) == counts
+        changed = counts["accepted"] + counts["restated"]
+        assert bool(told) == bool(changed)
+    rows_read = store.read(T1, T1 + timedelta(days=1))
+    found = [
+        (row["source"], row["domain_id"], row["metric"], row["timestamp"], row["value"])
+        for row in rows_read.to_pylist()
+    ]
+    assert found == [
+        (*key[:3], T1 + key[3] * MINUTE, value) for key, value in sorted(expected.items())
+    ]
+    some = store.read(T1, T1 + timedelta(days=1), ["d2", "d7"])
+    assert some.num_rows == sum(row[1] in ("d2", "d7") for row in found)
+    ranged = store.read(T1, T1 + timedelta(days=1), domains=Domains("d2", "d5"))
+    assert ranged.num_rows == sum("d2" <= row[1] < "d5" for row in found)
+    series = {tuple(row.values()) for row in store.series(T1, T1 + timedelta(days=1)).to_pylist()}
+    assert series == {key[:3] for key in expected}
+    (file,) = tmp_path.glob("samples/date=*/part-0.parquet")
+    groups = pq.ParquetFile(file).metadata
+    sizes = [groups.row_group(n).num_rows for n in range(groups.num_row_groups)]
+    assert len(sizes) > 3
+    assert max(sizes) <= 40
