@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity kill-delivery reliability mutants search-recall api-fuzz lint format lock clean soak fuzz
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity large-day kill-delivery reliability mutants search-recall api-fuzz lint format lock clean soak fuzz
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench: $(VENV)/installed-dev  ## Everything that takes time, beside a peer in th
 
 scale: $(VENV)/installed-dev  ## Two workers on PostgreSQL, S3 and Redis, one killed: tables as of one machine
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+large-day: $(VENV)/installed-dev  ## One day of many missions through all tables, within 4 GiB
+	$(BIN)/python -m benchmarks.large_day $(ARGS)
 
 capacity: $(VENV)/installed-dev  ## What a mission, a day and a sample cost, and what that means for more
 	$(BIN)/python -m benchmarks.capacity

@@ -115,9 +115,9 @@ nothing compacted; costs that grow as missions do, which was measured up to
   costs {ingest * 1e6:,.0f} µs, so one landing takes some {1 / ingest:,.0f} missions a second.
   Beyond that a fleet is split by domain into several installations, each with a landing and a
   prefix in the bucket of its own.
-- **A day is made whole.** `GRACE_MISSIONS_AT_ONCE` bounds the memory of long ranges, by whole
-  days: one day takes the memory of all its missions. A day of millions needs a machine with
-  memory for it; one of ten million was not measured.
+- **A domain's day is made whole.** `GRACE_MISSIONS_AT_ONCE` bounds the memory of long ranges and
+  of large days, by days and by domains: [large-day.md](large-day.md). A domain of millions of
+  missions a day takes the memory of all of them.
 - **The search index** is one SQLite file a host. At {PLANNED[1]:,} missions a day it is no longer
   one host's: leave `world_model` out and search elsewhere.
 - **A run's overhead** is {day:,.2f} s a day in long ranges and some seconds for a day alone, so

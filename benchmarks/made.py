@@ -99,7 +99,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
         start = instant(FIRST) + day * DAY
         times = start + np.arange(ticks) * step_seconds * SECOND
         value = 200 * np.exp(0.1 * rng.standard_normal((domains, len(METRICS), ticks)))
-        value *= 1 + 0.8 * _busy(made.of_days(day, day + 1), times, domains)[:, None, :]
+        value *= 1 + 0.8 * busy(made.of_days(day, day + 1), times, domains)[:, None, :]
         rows = pa.table(
             {
                 "source": pa.repeat("rag_kpis", series * ticks),
@@ -112,7 +112,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
         SampleStore(root).add(rows, lambda touched: None)
 
 
-def _busy(made: Missions, times: np.ndarray, domains: int) -> np.ndarray:
+def busy(made: Missions, times: np.ndarray, domains: int) -> np.ndarray:
     """(domains, ticks): whether a mission's problem shows at that time."""
     change = np.zeros((domains, len(times) + 1), np.int64)
     begin = np.searchsorted(times, made.started - 1800 * SECOND)
