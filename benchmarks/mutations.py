@@ -41,9 +41,8 @@ _FINISHED = """                raise
             ledger.finish(row, outcome, clock(), way.on_unknown)
 """
 
-_LISTED = """        self._files.replace(
-            f"{folder(table)}/days.json", lambda target: target.write(listed.encode())
-        )
+_LISTED = """        with self._files.replacing(f"{folder(table)}/days.json") as target:
+            target.write(listed.encode())
 """
 _DAYS_GONE = """\
         self._files.remove([f"tables/{table}/date={day}/part-0.parquet" for day in groups])
