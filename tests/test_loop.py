@@ -13,6 +13,7 @@ from grace_assets.assets.daily import portions
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
+from grace_assets.lake.landing import Landing
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG, holds_sensor
@@ -201,6 +202,36 @@ def test_how_many_missions_are_worked_on_at_once_changes_nothing(filled, mission
     for name, rows in whole.items():
         # What was said of a large day stands by domain.
         assert sorted(filled.table(name), key=repr) == sorted(rows, key=repr), name
+
+
+def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(filled, monkeypatch):
+    filled.store = StoreAt(
+        data_dir=str(filled.root), timezone="UTC", moment=filled.store.moment, missions_at_once=1
+    )
+    known = {m["mission_id"]: m for m in missions()}
+    # To a portion that is read already, and to one that is not.
+    moved = [known["search-0"] | {"domain_id": "apples"}, known["pay-0-8"] | {"domain_id": "zoo"}]
+    read, original = [], Landing.events
+
+    def events(self, *what):
+        found = original(self, *what)
+        if not read:
+            filled.take(*moved)
+        read.append(what)
+        return found
+
+    def stood() -> list[tuple[str, str]]:
+        rows = filled.table("mission_events")
+        return sorted((row["mission_id"], row["domain_id"]) for row in rows)
+
+    monkeypatch.setattr(Landing, "events", events)
+    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
+    before = {
+        m["mission_id"]: m["domain_id"] for m in missions() if m["started_at"][:10] == DAYS[0]
+    }
+    assert stood() == sorted(before.items())
+    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
+    assert stood() == sorted({**before, "search-0": "apples", "pay-0-8": "zoo"}.items())
 
 
 def test_everything_twice_is_everything_once(filled):

@@ -1,8 +1,8 @@
 """Whether the judge and the missions deserve their credit: placebos and untreated siblings."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -68,7 +68,6 @@ def judge_placebos(store: StoreResource, landing: "Landing", portion: Portion) -
 
     from grace_assets.core.placebo import placebo_daily as roll_up
     from grace_assets.core.placebo import placebo_missions
-    from grace_assets.core.windows import REFERENCE_DAYS
 
     closed, domains = store.closed(portion.days), portion.domains
     kept = store.lake().read_domains("placebo_daily", closed, domains)
@@ -76,10 +75,8 @@ def judge_placebos(store: StoreResource, landing: "Landing", portion: Portion) -
     if not days:
         return kept
     catalogue = store.catalogue()
-    margin = 2 * catalogue.settle_and_window_max + COUNTER_SLACK
     bounds = [(day, *store.bounds(day)) for day in days]
-    first = bounds[0][1] - timedelta(days=REFERENCE_DAYS) - margin
-    last = bounds[-1][2] + margin
+    first, last = around(store, days)
     samples = store.samples().read(first, last, domains=domains)
     named = sorted(pc.unique(samples["domain_id"]).to_pylist())
     real = landing.neighbours(first, last, domains)
@@ -103,12 +100,32 @@ def mission_controls(
     columns = ["mission_id", "metric", "controls", "difference", "placebo_p"]
     with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
         for portion in portions(store, context.partition_keys):
-            table.write(portion, compare(store, landing, portion))
+            if portion.first:
+                # Of all domains, so once for all portions of a day.
+                series = store.samples().series(*around(store, portion.days))
+            table.write(portion, compare(store, landing, portion, series))
     return dg.MaterializeResult()
 
 
-def compare(store: StoreResource, landing: "Landing", portion: Portion) -> "pa.Table":
-    """A portion's recoveries beside what was left alone; of closed days as they are."""
+def around(store: StoreResource, days: Sequence[str]) -> tuple[datetime, datetime]:
+    """From the first reference window of some days to the end of their last window, and more.
+
+    As far again as windows reach, for missions that began or ended on another day.
+    """
+    from grace_assets.core.windows import REFERENCE_DAYS
+
+    margin = 2 * store.catalogue().settle_and_window_max + COUNTER_SLACK
+    first, last = store.bounds(days[0])[0], store.bounds(days[-1])[1]
+    return first - timedelta(days=REFERENCE_DAYS) - margin, last + margin
+
+
+def compare(
+    store: StoreResource, landing: "Landing", portion: Portion, series: "pa.Table"
+) -> "pa.Table":
+    """A portion's recoveries beside what was left alone; of closed days as they are.
+
+    `series` are those of all domains that have samples near.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -127,7 +144,7 @@ def compare(store: StoreResource, landing: "Landing", portion: Portion) -> "pa.T
     missions = lake.read_domains("mission_events", days, domains)
     recovered = with_times(recovered, missions)
     first, last = reach(store, missions)
-    placebos = siblings(recovered, samples.series(first, last))
+    placebos = siblings(recovered, series)
     beside = sorted(pc.unique(placebos["domain_id"]).to_pylist())
     if not beside:
         return kept

@@ -118,9 +118,13 @@ class Portion:
 
     days: Sequence[str]
     domains: "Domains"
-    whole: bool = True
     first: bool = True
     last: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has all domains of its days."""
+        return self.first and self.last
 
 
 def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
@@ -144,8 +148,7 @@ def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
             with store.landing() as landing:
                 ranges = landing.portions(day, most)
             for place, domains in enumerate(ranges):
-                last = place == len(ranges) - 1
-                yield Portion([day], domains, whole=False, first=place == 0, last=last)
+                yield Portion([day], domains, place == 0, place == len(ranges) - 1)
         else:
             some.append(day)
             missions += size

@@ -34,7 +34,12 @@ def mission_events(
     from grace_assets.core.events import to_table
 
     columns, twice = ["mission_id", "domain_id", "completed_at", "severity", "success"], []
-    with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
+    with (
+        DailyTable(context, store.lake(), columns) as table,
+        store.landing() as landing,
+        # A correction that moves a mission from one portion to another one must not show in half.
+        landing.snapshot(),
+    ):
         for portion in portions(store, context.partition_keys):
             rows = to_table(landing.events(portion.days, portion.domains))
             seen = Counter(rows["mission_id"].to_pylist())

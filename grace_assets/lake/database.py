@@ -37,6 +37,10 @@ class Database(Protocol):
         """A context that is committed as a whole, or not at all, and alone meanwhile."""
         ...
 
+    def snapshot(self) -> Any:
+        """A context in which nothing is written, and what is read is of one moment."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -72,6 +76,14 @@ class _Sqlite:
 
     def transaction(self) -> Any:
         return transaction(self._db)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
 
 
 class _Postgres:
@@ -111,6 +123,14 @@ class _Postgres:
         with self._told(), self._db.transaction():
             self._db.execute("SELECT pg_advisory_xact_lock(%s)", [self._lock])
             yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
 
     def close(self) -> None:
         self._db.close()

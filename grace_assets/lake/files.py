@@ -226,8 +226,8 @@ class S3Files:
         return [tags.get(self._place(file)) for file in files]
 
     def size(self, folder: str, files: Sequence[str]) -> int:
-        wanted = {f"{self._prefix}/{file}" for file in files}
-        found = self._listed(f"{self._prefix}/{folder}") if files else {}
+        wanted = {self._place(file) for file in files}
+        found = self._listed(folder) if files else {}
         return sum(info["size"] for name, info in found.items() if name in wanted)
 
     def version(self, _: str) -> int:

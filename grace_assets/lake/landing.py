@@ -9,6 +9,7 @@ data on disk. Tables are derived from here and can always be made anew.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -284,16 +285,22 @@ class Landing:
 
     # -- what the tables are made of -----------------------------------------------------------
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """A block in which everything read is of one moment, whatever arrives meanwhile."""
+        return self._db.snapshot()
+
     def events(self, days: Sequence[str], domains: Domains = EVERY) -> list[Accepted]:
         """The current events of `days`, by day and completion."""
         within, values = _within(domains)
-        # By equality where it can be: only then the index finds domains too.
-        one = min(days) == max(days)
+        # Named one by one where domains are wanted: only then the index finds these too.
+        among, of_days = "BETWEEN ? AND ?", [min(days), max(days)]
+        if within:
+            among, of_days = f"IN ({','.join('?' * len(days))})", [*days]
         rows = self._db.execute(
             "SELECT mission.day, raw, received_at, event.revision, origin "
-            f"FROM mission JOIN event USING (seq) WHERE day {'=' if one else 'BETWEEN ? AND'} ?"
-            f"{within} ORDER BY day, completed_at, mission.mission_id",
-            ([] if one else [min(days)]) + [max(days), *values],
+            f"FROM mission JOIN event USING (seq) WHERE day {among}{within} "
+            "ORDER BY day, completed_at, mission.mission_id",
+            of_days + values,
         )
         wanted = set(days)
         return [

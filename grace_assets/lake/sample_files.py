@@ -63,7 +63,7 @@ class SampleBatch:
 def read_file(path: Path) -> Iterator[SampleBatch]:
     """Samples of a `.parquet`, `.csv` or `.jsonl` file, validated line by line.
 
-    They come in batches, for files of any size; at least one.
+    They come in batches, for files of any size.
     """
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".jsonl": _read_jsonl}
     reader = readers.get(path.suffix.lower())
@@ -108,17 +108,20 @@ def _read_csv(path: Path) -> Iterator[SampleBatch]:
         ragged.append((row.number, row.text))
         return "skip"
 
+    # All columns as text: what Arrow takes a column for by its first block, a later one may not be.
+    anything = pv.ParseOptions(invalid_row_handler=lambda _: "skip")
+    names = pv.open_csv(path, parse_options=anything).schema.names
+    _require_columns(path, names)
     reader = pv.open_csv(
         path,
         # One thread: only then does Arrow know the number of a ragged line.
         read_options=pv.ReadOptions(use_threads=False, block_size=CSV_BYTES),
         parse_options=pv.ParseOptions(invalid_row_handler=keep),
         convert_options=pv.ConvertOptions(
-            column_types={name: pa.string() for name in SCHEMA.names},
+            column_types={name: pa.string() for name in names},
             strings_can_be_null=False,
         ),
     )
-    _require_columns(path, reader.schema.names)
     next_line = 2
     for part in reader:
         rows = pa.Table.from_batches([part])

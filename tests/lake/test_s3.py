@@ -141,6 +141,8 @@ def test_months_in_a_bucket_read_as_their_days_did(lake, tmp_path, bucket, reque
     other = Lake(tmp_path / "other", S3Files(f"{bucket}/{request.node.name}"))
     reader = Analytics(other)
     before, kept = lake.read("problems", days), reader.of_days("problems", days)
+    stored = held(bucket, request.node.name)
+    assert lake.size("problems", days) == sum(len(content) for content in stored.values()) > 0
     assert lake.compact("problems", "2025-01") == (31, 30)
     assert other.read("problems", days).equals(before)
     assert other.days("problems") == days

@@ -149,9 +149,13 @@ def test_a_file_of_many_batches_is_read_whole_and_its_lines_keep_their_numbers(
     pq.write_table(table, tmp_path / "a.parquet")
     records = [row | {"timestamp": row["timestamp"].isoformat()} for row in table.to_pylist()]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
-    lines = [",".join(str(row[name]) for name in SCHEMA.names) for row in records]
+    # A column that is none of ours looks like numbers at first.
+    lines = [
+        ",".join([*(str(row[name]) for name in SCHEMA.names), "1" if n < 20 else "note"])
+        for n, row in enumerate(records)
+    ]
     lines[30:30] = ["ragged", "ragged"]
-    (tmp_path / "a.csv").write_text("\n".join([",".join(SCHEMA.names), *lines]))
+    (tmp_path / "a.csv").write_text("\n".join([",".join([*SCHEMA.names, "more"]), *lines]))
     bad = {"a.parquet": [18], "a.jsonl": [18], "a.csv": [19, 32, 33]}
     for name, numbers in bad.items():
         batches = list(read_file(tmp_path / name))

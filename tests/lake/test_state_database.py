@@ -62,6 +62,23 @@ def test_what_one_host_took_in_another_makes_tables_of(url, tmp_path):
     assert not list(tmp_path.rglob("*.sqlite"))
 
 
+def test_what_arrives_while_a_snapshot_is_read_is_not_in_it(url, tmp_path):
+    for state in (None, url):
+        zone = ZoneInfo("UTC")
+        with (
+            closing(Landing(tmp_path, zone, state)) as reader,
+            closing(Landing(tmp_path, zone, state)) as writer,
+        ):
+            writer.add("f", [Line(1, encode(event("m-1")))], NOW)
+            with reader.snapshot():
+                before = reader.events(["2026-03-01"])
+                writer.add("f", [Line(2, encode(event("m-2")))], NOW)
+                assert reader.events(["2026-03-01"]) == before
+            assert [len(before), len(reader.events(["2026-03-01"]))] == [1, 2]
+            reader.add("f", [Line(3, encode(event("m-3")))], NOW)
+            assert len(writer.events(["2026-03-01"])) == 3
+
+
 def test_of_hosts_that_take_in_the_same_at_once_one_accepts_each_mission(url, tmp_path):
     lines = [Line(n, encode(event(f"m-{n}"))) for n in range(200)]
 
