@@ -57,7 +57,7 @@ class Locks:
 
     @property
     def held(self) -> Held | None:
-        """`check`, for `Files.replace`; null where locks are files, which cannot be lost."""
+        """`check`, for `Files.replacing`; null where locks are files, which cannot be lost."""
         return self.check if self._url else None
 
     def check(self) -> None:

@@ -62,7 +62,8 @@ def merge(
 
     Both are of one UTC day; `arrived` is in the order received.
     """
-    arrived = _plain(arrived.take(pa.array(np.argsort(_keys(_encoded(arrived)), kind="stable"))))
+    order = np.argsort(_keys(_encoded(arrived)), kind="stable")
+    arrived = arrived.take(pa.array(order)).cast(SCHEMA)
     groups = stored.num_row_groups if stored is not None else 0
     start = 0
     for group in range(groups):
@@ -109,10 +110,6 @@ def _encoded(rows: pa.Table) -> pa.Table:
         pc.dictionary_encode(rows[name]) if name in NAMES else rows[name] for name in SCHEMA.names
     ]
     return pa.table(columns, names=SCHEMA.names)
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    return rows.cast(SCHEMA)
 
 
 def _keys(rows: pa.Table) -> np.ndarray:
