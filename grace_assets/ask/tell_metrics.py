@@ -137,8 +137,7 @@ def _signed(interval: Interval, t: Telling) -> str:
     """An interval of improvements; below 0 is worse."""
     low, high = interval
     if low >= 0 or high <= 0:
-        small, large = sorted(map(abs, interval))
-        return f"{t.percent(small).removesuffix(' %')}–{t.percent(large)}"
+        return t.percent_range(*sorted(map(abs, interval)))
     ends = [f"{t.percent(abs(end))} {'better' if end >= 0 else 'worse'}" for end in interval]
     return " to ".join(ends)
 

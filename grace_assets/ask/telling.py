@@ -93,6 +93,10 @@ class Telling:
         self._values += [value, UNDER]
         return wording.percent(value)
 
+    def percent_range(self, low: float, high: float) -> str:
+        self._values += [low, high, UNDER]
+        return wording.percent_range(low, high)
+
     def score(self, value: float, *, signed: bool = False) -> str:
         self._values.append(value)
         return f"{value:+.2f}".replace("-", "−") if signed else f"{value:.2f}"
@@ -108,8 +112,7 @@ class Telling:
 
     def rate_interval(self, interval: Interval) -> str:
         """Of fractions, in percent."""
-        low, high = (self.percent(100 * end) for end in interval)
-        return f"{low.removesuffix(' %')}–{high}"
+        return self.percent_range(*(100 * end for end in interval))
 
     def score_interval(self, interval: Interval) -> str:
         return "–".join(map(self.score, interval))

@@ -99,7 +99,7 @@ def total_figures(counts: Totals, source: str) -> tuple[Figure, ...]:
     low, high = wilson_percent(counts.successes, counts.missions)
     succeeded = (
         f"{counts.successes:,} of {counts.missions:,} "
-        f"(likely rate {wording.percent(low).removesuffix(' %')}–{wording.percent(high)})"
+        f"(likely rate {wording.percent_range(low, high)})"
     )
     effective, partial = counts.verdicts["effective"], counts.verdicts["partial"]
     worked = f"{effective:,} of {counts.missions:,}"

@@ -104,7 +104,7 @@ def held(holds: pa.Table, day: date) -> Chapter | None:
             n = k + of[f"relapsed_{suffix}_sum"]
             if n:
                 low, high = wilson_percent(k, n)
-                likely = f"{wording.percent(low).removesuffix(' %')}–{wording.percent(high)}"
+                likely = wording.percent_range(low, high)
                 parts.append(f"{k:,} of {n:,} still healthy after {after} ({likely})")
                 values += [k, n, low, high]
         if parts:

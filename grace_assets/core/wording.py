@@ -135,6 +135,23 @@ def percent(value: float) -> str:
     return f"{f'{size:,.{decimals}f}'.removesuffix('.0')} %"
 
 
+def percent_range(low: float, high: float) -> str:
+    """Two sizes in percent, with the decimals that tell them from each other and from nothing."""
+    usual = [percent(end).removesuffix(" %") for end in (low, high)]
+    finer = (
+        [f"{end:,.{decimals}f}".rstrip("0").rstrip(".") for end in (low, high)]
+        for decimals in range(1, 10)
+    )
+    for first, last in (usual, *finer):
+        nothing = (low and first in _NOTHING) or (high and last in _NOTHING)
+        if first != last and not nothing:
+            return f"{first}–{last} %"
+    return f"{usual[0]}–{usual[1]} %"
+
+
+_NOTHING = ("0", "under 0.1")
+
+
 def duration(seconds: float) -> str:
     """A time span in its two largest units: "45 s", "2 min 5 s", "1 h 20 min", "3 d 4 h"."""
     if seconds < 59.95:

@@ -3,6 +3,7 @@
 import pytest
 
 from grace_assets.core import wording
+from grace_assets.core.claims import unsupported_numbers
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,22 @@ def test_a_reading_is_short_but_never_rounded_up_to_a_ceiling(value, unit, print
 )
 def test_a_change_in_percent_has_no_sign_and_no_false_precision(value, printed):
     assert wording.percent(value) == printed
+
+
+@pytest.mark.parametrize(
+    ("ends", "printed"),
+    [
+        ((0.0, 79.3), "0–79 %"),
+        ((4.24, 81.4), "4.2–81 %"),
+        ((0.0, 0.0244), "0–0.02 %"),
+        ((0.003, 5.2), "0.003–5.2 %"),
+        ((89.96739, 90.0046), "89.97–90 %"),
+        ((3.0, 3.0), "3–3 %"),
+    ],
+)
+def test_the_ends_of_a_range_are_told_apart_and_found_in_the_text_again(ends, printed):
+    assert wording.percent_range(*ends) == printed
+    assert unsupported_numbers(printed, ends) == []
 
 
 @pytest.mark.parametrize(
