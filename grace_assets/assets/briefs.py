@@ -80,11 +80,13 @@ def follow_up_missions(
 ) -> dg.MaterializeResult:
     import pyarrow.compute as pc
 
+    from grace_assets.core.followups import ROWS_AT_ONCE
+
     lake, outbox = store.lake(), store.outbox()
     with lake.exclusive("follow_up_missions"):
         rows = fold_as_of(*follow_up_history(store))
         stored = lake.days("follow_up_missions")
-        days = sorted({*context.partition_keys, *stored, *rows["date"].to_pylist()})
+        days = sorted({*context.partition_keys, *stored, *rows["date"].unique().to_pylist()})
         before = lake.read("follow_up_missions", stored)
         # Evidence and closings reach back to the day of opening: write what differs, and the
         # days asked for.
@@ -94,7 +96,8 @@ def follow_up_missions(
                 before.filter(pc.equal(before["date"], day))
             ):
                 lake.replace("follow_up_missions", [day], now_rows)
-        announced = outbox.announce(rows.to_pylist())
+        narrow = rows.drop_columns(["evidence"]).to_batches(max_chunksize=ROWS_AT_ONCE)
+        announced = outbox.announce(row for some in narrow for row in some.to_pylist())
     posted = post_follow_ups(context, store, outbox)
     counts = {
         day: pc.sum(pc.equal(rows["date"], day)).as_py() or 0 for day in context.partition_keys

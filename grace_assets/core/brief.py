@@ -21,7 +21,6 @@ from grace_assets.core.brief_history import Chapter, held, restated
 from grace_assets.core.brief_lines import (
     FollowUpLine,
     ProblemLine,
-    first_of_each_state,
     follow_up_lines,
     problem_lines,
 )
@@ -110,11 +109,7 @@ def build_brief(
     seen = seen or overview([outcomes])
     counts = seen.totals
     sections = _sections(seen.shown, outcomes, telemetry, kpi_daily, day)
-    missions = set(outcomes["mission_id"].to_pylist())
-    found = problem_lines(problems)
-    asked = follow_up_lines(follow_ups, day, missions)
-    created = sum(line.state == "created" for line in asked)
-    shown_follow_ups = first_of_each_state(asked)
+    asked, states = follow_up_lines(follow_ups, day, outcomes["mission_id"])
     changed = restated(verdicts, outcomes, day) if verdicts is not None else None
     chapters = (changed, held(holds, day) if holds is not None else None)
     return Brief(
@@ -129,12 +124,12 @@ def build_brief(
         headline=headline(counts, complete=complete),
         state=counts.state,
         totals=counts,
-        figures=_day_figures(counts, seen.domains, changed, found, asked, day),
+        figures=_day_figures(counts, seen.domains, changed, problems.num_rows, states, day),
         domains=tuple(sections),
-        problems=tuple(found[:MAX_PROBLEMS]),
-        follow_ups=shown_follow_ups,
-        auto_created=_auto_created(created, day),
-        left_out=_left_out(seen, found, len(asked) - len(shown_follow_ups), day),
+        problems=problem_lines(problems, MAX_PROBLEMS),
+        follow_ups=asked,
+        auto_created=_auto_created(states["created"], day),
+        left_out=_left_out(seen, problems.num_rows, sum(states.values()) - len(asked), day),
         domains_total=seen.domains,
         chapters=tuple(chapter for chapter in chapters if chapter),
         trends=trends,
@@ -220,13 +215,12 @@ def _day_figures(
     counts: Totals,
     domains: int,
     changed: Chapter | None,
-    found: list[ProblemLine],
-    asked: list[FollowUpLine],
+    problems: int,
+    follow_ups: Mapping[str, int],
     day: date,
 ) -> tuple[Figure, ...]:
     partition = f"date={day.isoformat()}"
-    by_state = [sum(f.state == s for f in asked) for s in ("created", "closed", "open")]
-    created, closed, still = by_state
+    created, closed, still = (follow_ups[state] for state in ("created", "closed", "open"))
     missions = f"{counts.missions:,}"
     if domains:
         missions += f" in {wording.counted(domains, 'domain')}"
@@ -237,14 +231,14 @@ def _day_figures(
         *([_restated_figure(changed)] if changed else ()),
         Figure(
             "Problems",
-            f"{len(found):,} found" if found else "none found",
-            (len(found),),
+            f"{problems:,} found" if problems else "none found",
+            (problems,),
             f"problems/{partition}",
         ),
         Figure(
             "Follow-ups",
             f"{created:,} created, {closed:,} closed, {still:,} still open from before",
-            tuple(by_state),
+            (created, closed, still),
             f"follow_up_missions?as_of={day.isoformat()}",
         ),
     )
@@ -264,9 +258,7 @@ def _auto_created(created: int, day: date) -> Figure | None:
     return Figure("", text, (created,), f"follow_up_missions/date={day.isoformat()}")
 
 
-def _left_out(
-    seen: Overview, found: list[ProblemLine], follow_ups: int, day: date
-) -> tuple[Figure, ...]:
+def _left_out(seen: Overview, problems: int, follow_ups: int, day: date) -> tuple[Figure, ...]:
     figures = []
     hidden, missions = seen.hidden
     if hidden:
@@ -275,7 +267,7 @@ def _left_out(
         source = f"domain_daily/date={day.isoformat()}"
         figures.append(Figure("", text, (hidden, missions), source))
     for count, noun, table in (
-        (len(found) - MAX_PROBLEMS, "more problem", "problems"),
+        (problems - MAX_PROBLEMS, "more problem", "problems"),
         (follow_ups, "more follow-up", "follow_up_missions"),
     ):
         if count > 0:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grace_assets.core import wording
+from grace_assets.core.schemas import SEVERITIES
 
 MAX_FOLLOW_UPS = 10
 
@@ -38,9 +41,9 @@ class FollowUpLine:
     verdict: str | None
 
 
-def problem_lines(problems: pa.Table) -> list[ProblemLine]:
-    """All problems of the day (rows of `problems`), the most severe first."""
-    lines = [
+def problem_lines(problems: pa.Table, most: int) -> tuple[ProblemLine, ...]:
+    """At most so many problems of the day (rows of `problems`), the most severe first."""
+    return tuple(
         ProblemLine(
             row["problem_id"],
             row["domain_id"],
@@ -48,43 +51,50 @@ def problem_lines(problems: pa.Table) -> list[ProblemLine]:
             row["severity"],
             wording.clean(row["description"], 240),
         )
-        for row in problems.to_pylist()
-    ]
-    return sorted(lines, key=lambda p: (wording.severity_rank(p.severity), p.domain_id, p.type))
-
-
-def follow_up_lines(follow_ups: pa.Table, day: date, missions: set[str]) -> list[FollowUpLine]:
-    """What the day did to follow-ups: created, closed by one of its `missions`, or still open."""
-    lines = []
-    for row in follow_ups.to_pylist():
-        closed_today = row["closed_by_mission_id"] in missions
-        if closed_today:
-            state = "closed"
-        elif row["opened_on"] == day:
-            state = "created"
-        elif row["status"] == "open" and row["opened_on"] < day:
-            state = "open"
-        else:
-            continue
-        lines.append(
-            FollowUpLine(
-                follow_up_id=row["follow_up_id"],
-                domain_id=row["domain_id"],
-                title=wording.clean(row["title"], 120),
-                reason=wording.clean(row["reason"], 240),
-                priority=row["priority"],
-                state=state,
-                opened_on=row["opened_on"].isoformat(),
-                closed_by_mission_id=row["closed_by_mission_id"] if closed_today else None,
-                verdict=row["verdict"] if closed_today else None,
-            )
-        )
-    return sorted(
-        lines, key=lambda f: (wording.severity_rank(f.priority), f.opened_on, f.follow_up_id)
+        for row in _first(problems, most, "severity", "domain_id", "type")
     )
 
 
-def first_of_each_state(lines: list[FollowUpLine]) -> tuple[FollowUpLine, ...]:
-    """At most `MAX_FOLLOW_UPS` of each state: created, closed, open."""
-    by_state = {s: [f for f in lines if f.state == s] for s in ("created", "closed", "open")}
-    return tuple(f for group in by_state.values() for f in group[:MAX_FOLLOW_UPS])
+def follow_up_lines(
+    follow_ups: pa.Table, day: date, missions: pa.ChunkedArray
+) -> tuple[tuple[FollowUpLine, ...], dict[str, int]]:
+    """What the day did to follow-ups: created, closed by one of its `missions`, or still open.
+
+    At most `MAX_FOLLOW_UPS` lines of each state, in that order, and how many there are of each.
+    """
+    opened_on, today = follow_ups["opened_on"], pa.scalar(day)
+    closed = pc.is_in(follow_ups["closed_by_mission_id"], missions)
+    still = pc.and_(pc.equal(follow_ups["status"], "open"), pc.less(opened_on, today))
+    states = {
+        "created": pc.and_not(pc.equal(opened_on, today), closed),
+        "closed": closed,
+        "open": pc.and_not(still, closed),
+    }
+    lines, counts = [], {}
+    for state, chosen in states.items():
+        found = follow_ups.filter(chosen)
+        counts[state] = found.num_rows
+        for row in _first(found, MAX_FOLLOW_UPS, "priority", "opened_on", "follow_up_id"):
+            lines.append(
+                FollowUpLine(
+                    follow_up_id=row["follow_up_id"],
+                    domain_id=row["domain_id"],
+                    title=wording.clean(row["title"], 120),
+                    reason=wording.clean(row["reason"], 240),
+                    priority=row["priority"],
+                    state=state,
+                    opened_on=row["opened_on"].isoformat(),
+                    closed_by_mission_id=row["closed_by_mission_id"] if state == "closed" else None,
+                    verdict=row["verdict"] if state == "closed" else None,
+                )
+            )
+    return tuple(lines), counts
+
+
+def _first(rows: pa.Table, most: int, severity: str, *then: str) -> list[dict[str, Any]]:
+    """The first rows by severity and some more columns; only they become Python objects."""
+    # Words that are unknown have no rank, and sort last.
+    ranks = pc.index_in(rows[severity], pa.array(SEVERITIES))
+    keys = rows.select(then).append_column("rank", ranks)
+    order = pc.sort_indices(keys, [(name, "ascending") for name in ("rank", *then)])
+    return rows.take(order[:most]).to_pylist()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +23,8 @@ from grace_assets.core.wording import clean
 
 LATE_EVIDENCE = timedelta(days=7)
 """How long before an announced follow-up a problem found late still belongs to it."""
+ROWS_AT_ONCE = 10_000
+"""Rows that are Python objects at one time: a large day has problems by the million."""
 
 _MISSION_TYPES = {
     "mission_failures": "failure_remediation",
@@ -96,26 +100,34 @@ def fold_follow_ups(
     closes it. An issued follow-up always stays, and takes over problems found late up to
     `LATE_EVIDENCE` before it where no other was open.
     """
-    closings = _closings(completed)
-    by_domain: dict[str, list[_FollowUp]] = defaultdict(list)
-    for id_, (domain_id, opened_on) in issued.items():
-        by_domain[domain_id].append(
-            _FollowUp(id_, domain_id, opened_on, _closing(closings, id_, opened_on))
-        )
-    for domain_id, day, rows in _problem_days(problems):
-        known = by_domain[domain_id]
-        target = _open_on(known, day) or _issued_soon_after(known, day)
-        if target is None:
-            id_ = follow_up_id(domain_id, day)
-            target = _FollowUp(id_, domain_id, day, _closing(closings, id_, day))
-            known.append(target)
-        target.problems[day] = rows
-    every = sorted(
-        (follow_up for known in by_domain.values() for follow_up in known),
-        key=lambda follow_up: (follow_up.opened_on, follow_up.domain_id, follow_up.follow_up_id),
-    )
     schema = TABLES["follow_up_missions"].with_date()
-    return pa.Table.from_pylist([follow_up.row() for follow_up in every], schema=schema)
+    parts = [schema.empty_table()]
+    rows = (follow_up.row() for follow_up in _follow_ups(problems, _closings(completed), issued))
+    while some := list(islice(rows, ROWS_AT_ONCE)):
+        parts.append(pa.Table.from_pylist(some, schema=schema))
+    order = [(name, "ascending") for name in (DATE, "domain_id", "follow_up_id")]
+    return pa.concat_tables(parts).sort_by(order)
+
+
+def _follow_ups(
+    problems: pa.Table, closings: Mapping[str, _Closing], issued: Mapping[str, tuple[str, date]]
+) -> Iterator[_FollowUp]:
+    """Domain by domain: no other's history is held meanwhile."""
+    announced: dict[str, list[_FollowUp]] = defaultdict(list)
+    for id_, (domain_id, opened_on) in issued.items():
+        closing = _closing(closings, id_, opened_on)
+        announced[domain_id].append(_FollowUp(id_, domain_id, opened_on, closing))
+    for domain_id, days in _problem_days(problems):
+        known = announced.pop(domain_id, [])
+        for day, rows in days:
+            target = _open_on(known, day) or _issued_soon_after(known, day)
+            if target is None:
+                id_ = follow_up_id(domain_id, day)
+                target = _FollowUp(id_, domain_id, day, _closing(closings, id_, day))
+                known.append(target)
+            target.problems[day] = rows
+        yield from known
+    yield from chain.from_iterable(announced.values())
 
 
 def _closings(completed: pa.Table) -> dict[str, _Closing]:
@@ -136,13 +148,16 @@ def _closing(closings: Mapping[str, _Closing], id_: str, opened_on: date) -> _Cl
     return _Closing(closing.mission_id, closing.verdict, opened_on)
 
 
-def _problem_days(problems: pa.Table) -> Iterable[tuple[str, date, list[dict]]]:
-    """Each domain's problem days in order, with their problems, dominant first."""
-    days: dict[tuple[str, date], list[dict]] = defaultdict(list)
-    for row in problems.to_pylist():
-        days[row["domain_id"], date.fromisoformat(row[DATE])].append(row)
-    for (domain_id, day), rows in sorted(days.items()):
-        yield domain_id, day, sorted(rows, key=_dominance)
+def _problem_days(
+    problems: pa.Table,
+) -> Iterator[tuple[str, Iterator[tuple[date, list[dict]]]]]:
+    """Each domain with its problem days in order, and their problems, dominant first."""
+    ordered = problems.sort_by([("domain_id", "ascending"), (DATE, "ascending")])
+    batches = ordered.to_batches(max_chunksize=ROWS_AT_ONCE)
+    rows = chain.from_iterable(batch.to_pylist() for batch in batches)
+    for domain_id, of_domain in groupby(rows, itemgetter("domain_id")):
+        days = groupby(of_domain, itemgetter(DATE))
+        yield domain_id, ((date.fromisoformat(day), sorted(r, key=_dominance)) for day, r in days)
 
 
 def _dominance(problem: Mapping[str, str]) -> tuple[int, int, str]:

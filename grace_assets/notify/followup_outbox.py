@@ -98,7 +98,7 @@ class FollowUpOutbox:
         Also completes what an earlier call left undone, so an empty list is worth a call. Raises
         `OSError` where the file cannot be written; the ledger then keeps the lines for the next.
         """
-        requests = [_request(row) for row in follow_ups if row["status"] != "closed"]
+        requests = (_request(row) for row in follow_ups if row["status"] != "closed")
         with closing(self._connect()) as db:
             with db.transaction():
                 new = sum(_record(db, request) for request in requests)
