@@ -187,6 +187,12 @@ MUTATIONS = (
         _tests("test_reliability.py", "stories"),
     ),
     Mutation(
+        "a time that a wrong clock planned is waited for",
+        "notify/lifecycle.py",
+        (("return not now < planned <= now + ahead", "return planned <= now"),),
+        _tests("test_reliability.py", "clocks"),
+    ),
+    Mutation(
         "sent is entered before sending",
         "notify/deliver.py",
         (

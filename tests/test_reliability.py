@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.mutants import ROOT, Copy
 from benchmarks.mutations import MUTATIONS
-from benchmarks.reliability import errors, kills, model, power, races
+from benchmarks.reliability import clocks, errors, kills, model, power, races
 from benchmarks.reliability.disk import Disk, File, Folder
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Worker, worker
@@ -56,6 +56,12 @@ def test_what_was_acknowledged_survives_power_loss(work, tmp_path, name, points)
 
 def test_stories_of_kills_retries_and_replays_end_as_the_model_says(work):
     assert sound(model.tell(work, stories=15), 50)
+
+
+def test_a_brief_arrives_however_the_clocks_jump():
+    if clocks.library() is None:
+        unavailable("libfaketime")
+    assert sound(clocks.sweep(points=100), 100)
 
 
 def test_of_processes_that_ingest_the_same_one_is_told_accepted(tmp_path):

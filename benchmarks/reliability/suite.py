@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import kill_delivery
-from benchmarks.reliability import errors, kills, model, power, races
+from benchmarks.reliability import clocks, errors, kills, model, power, races
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Worker, worker
 from benchmarks.reliability.works import WORKS
@@ -41,12 +41,17 @@ def _races(_works: Sequence[str]) -> Tally:
         return races.sweep(Path(folder))
 
 
+def _clocks(_works: Sequence[str]) -> Tally:
+    return clocks.sweep(CLOCK_STORIES)
+
+
 def _model(_works: Sequence[str]) -> Tally:
     with worker() as work:
         return model.tell(work, STORIES)
 
 
 STORIES = 100
+CLOCK_STORIES = 1000
 DELIVERY_SECONDS = 300
 """`make kill-delivery` takes as long as all of its points need."""
 SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
@@ -55,6 +60,7 @@ SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
     "errors": partial(_of_each_work, errors.sweep),
     "power": partial(_of_each_work, power.sweep),
     "races": _races,
+    "clocks": _clocks,
     "model": _model,
 }
 

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import MappingProxyType
 from typing import Any
 
 LEAVES_NOTHING = {
@@ -88,12 +89,13 @@ class Worker:
 
 
 @contextmanager
-def worker() -> Iterator[Worker]:
+def worker(env: Mapping[str, str] = MappingProxyType({})) -> Iterator[Worker]:
+    """`env` is added to the environment."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     command = [sys.executable, "-m", "benchmarks.reliability.tracing"]
     root = Path(__file__).parents[2]
     # Leaving the block closes its standard input, at the end of which it ends.
-    with subprocess.Popen(command, cwd=root, **pipes) as process:
+    with subprocess.Popen(command, cwd=root, env=os.environ | env, **pipes) as process:
         yield Worker(process)
 
 

@@ -33,6 +33,8 @@ QUIET_SECONDS = 60.0
 """A file unchanged for so long is complete: its torn tail is judged and the file archived."""
 SETTLE_SECONDS = 2.0
 """A sample file unchanged for so long is whole: Parquet and CSV have no other end mark."""
+WRONG_CLOCK_SECONDS = 3600.0
+"""A file from further ahead was written by a clock that was wrong, and is not waited for."""
 BATCH_LINES = 20_000
 LOOK_BACK = 200
 """Archived files looked at again each time, for a writer that still held one open."""
@@ -74,14 +76,14 @@ class Inbox:
         for path in self._files(self.folder, (".jsonl",)):
             if time.monotonic() > deadline:
                 return intake
-            quiet = now.timestamp() - path.stat().st_mtime >= QUIET_SECONDS
+            quiet = _untouched(path, now, QUIET_SECONDS)
             self._take_missions(path, intake, whole=quiet)
             if quiet:
                 self._move_away(path)
         for path in self._files(self.folder / "kpis", (".jsonl", ".csv", ".parquet")):
             if time.monotonic() > deadline:
                 return intake
-            if now.timestamp() - path.stat().st_mtime >= SETTLE_SECONDS:
+            if _untouched(path, now, SETTLE_SECONDS):
                 self._take_samples(path, intake)
         for name in self._landing.archived_last(LOOK_BACK):
             if Path(name).exists():
@@ -219,6 +221,12 @@ class Inbox:
         self._landing.archive(str(path), str(target))
         path.rename(target)
         sync_folder(target_folder)
+
+
+def _untouched(path: Path, now: datetime, seconds: float) -> bool:
+    """Whether a file has been as it is for so long."""
+    age = now.timestamp() - path.stat().st_mtime
+    return age >= seconds or age < -WRONG_CLOCK_SECONDS
 
 
 def _batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:

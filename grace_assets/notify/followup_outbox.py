@@ -25,6 +25,7 @@ import httpx
 from grace_assets.lake.database import Database, open_database
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.files import S3Files
+from grace_assets.notify.lifecycle import FEWEST_ATTEMPTS
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged
 
@@ -235,11 +236,14 @@ def _id_of(line: bytes) -> str | None:
 
 def _claim(db: Database, id_: str, now: datetime) -> bool:
     """Reserve a pending follow-up, so that no other process posts it meanwhile."""
+    until = (now + CLAIM).isoformat()
     cursor = db.execute(
         "UPDATE follow_ups SET claimed_until = ?, attempts = attempts + 1, "
         "first_attempt_at = coalesce(first_attempt_at, ?) "
-        "WHERE follow_up_id = ? AND status = 'pending' AND coalesce(claimed_until, '') <= ?",
-        ((now + CLAIM).isoformat(), now.isoformat(), id_, now.isoformat()),
+        # A claim that reaches further was made by a clock that was wrong.
+        "WHERE follow_up_id = ? AND status = 'pending' "
+        "AND (claimed_until IS NULL OR claimed_until <= ? OR claimed_until > ?)",
+        (until, now.isoformat(), id_, now.isoformat(), until),
     )
     return cursor.rowcount == 1
 
@@ -269,10 +273,11 @@ async def _post(
 
 def _settle(db: Database, id_: str, result: PostResult, now: datetime) -> PostResult:
     """Record what became of a request, and release it."""
-    (first,) = db.execute(
-        "SELECT first_attempt_at FROM follow_ups WHERE follow_up_id = ?", (id_,)
+    first, attempts = db.execute(
+        "SELECT first_attempt_at, attempts FROM follow_ups WHERE follow_up_id = ?", (id_,)
     ).fetchone()
-    if result.status == "pending" and now - datetime.fromisoformat(first) >= GIVE_UP:
+    waited = now - datetime.fromisoformat(first)
+    if result.status == "pending" and waited >= GIVE_UP and attempts >= FEWEST_ATTEMPTS:
         result = PostResult("rejected", f"gave up after {GIVE_UP.days} days: {result.reason}")
     db.execute(
         "UPDATE follow_ups SET status = ?, reason = ?, claimed_until = NULL WHERE follow_up_id = ?",

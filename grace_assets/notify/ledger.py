@@ -23,11 +23,12 @@ from grace_assets.notify.lifecycle import (
     OWED,
     REACHED,
     after_cut_off,
+    has_come,
     may_repeat,
     may_start,
     next_attempt,
 )
-from grace_assets.notify.outcome import Outcome
+from grace_assets.notify.outcome import LONGEST_WAIT, Outcome
 
 LONGEST_QUEUE = timedelta(minutes=1)
 """How far ahead of now an attempt may be planned at a destination that spaces them."""
@@ -210,11 +211,11 @@ class Ledger:
         return [Entry(**{name: getattr(row, name) for name in names}) for row in rows]
 
     def _due(self, of_kind: sa.ColumnElement[bool], now: datetime) -> list[Delivery]:
-        timely = sa.and_(_c.status.in_(("pending", "unknown")), _c.retry_at <= now)
-        query = sa.select(deliveries).where(of_kind, sa.or_(timely, _c.status == "sending"))
+        waiting = sa.and_(_c.status.in_(("pending", "unknown")), _c.retry_at.is_not(None))
+        query = sa.select(deliveries).where(of_kind, sa.or_(waiting, _c.status == "sending"))
         with self._engine.begin() as connection:
             rows = _all(connection, query)
-        return [row for row in rows if row.status != "sending" or _cut_off(row, now)]
+        return [row for row in rows if _is_due(row, now)]
 
 
 def _get(connection: sa.Connection, key: str) -> Delivery | None:
@@ -302,8 +303,15 @@ def _enter(
     )
 
 
+def _is_due(row: Delivery, now: datetime) -> bool:
+    if row.status == "sending":
+        return _cut_off(row, now)
+    return row.retry_at is not None and has_come(row.retry_at, now, LONGEST_WAIT)
+
+
 def _cut_off(row: Delivery, now: datetime) -> bool:
     """Whether an attempt is under way by name only."""
     if row.status != "sending" or row.lease_until is None or row.lease_owner is None:
         return False
-    return row.lease_until <= now or certainly_gone(row.lease_owner)
+    ended = has_come(row.lease_until, now, LEASE + LONGEST_QUEUE)
+    return ended or certainly_gone(row.lease_owner)

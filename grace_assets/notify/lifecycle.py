@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from grace_assets.notify.ledger_rows import Delivery
-from grace_assets.notify.outcome import Outcome, retry_delay
+from grace_assets.notify.outcome import LONGEST_WAIT, Outcome, retry_delay
 
 RESEND_MARKED = "resend_marked"
 """What may have arrived is sent once more, visibly marked and under the same Message-ID."""
@@ -30,6 +30,8 @@ LEASE = timedelta(minutes=30)
 """Longer than any attempt; the longest is a mail server that thinks for ten minutes, twice."""
 GIVE_UP = timedelta(days=3)
 """A brief that could not be handed over for so long is refused for good: it is old news."""
+FEWEST_ATTEMPTS = 12
+"""Before that nothing is given up: a clock that jumped, or a machine that slept, is no refusal."""
 REPEAT_AFTER = timedelta(minutes=5)
 """An ambiguous answer is not asked again at once: it is often an outage."""
 CUT_OFF = "cut off while sending: it may have arrived"
@@ -37,9 +39,17 @@ CUT_OFF = "cut off while sending: it may have arrived"
 
 def may_start(row: Delivery, now: datetime, on_unknown: str) -> bool:
     """Whether an attempt may be made now."""
-    if row.retry_at is not None and row.retry_at > now:
+    if row.retry_at is not None and not has_come(row.retry_at, now, LONGEST_WAIT):
         return False
     return row.status == "pending" or (row.status == "unknown" and may_repeat(row, on_unknown))
+
+
+def has_come(planned: datetime, now: datetime, ahead: timedelta) -> bool:
+    """Whether the time has come that was planned at most so far ahead.
+
+    What lies further ahead was planned by a clock that was wrong, and is not waited for.
+    """
+    return not now < planned <= now + ahead
 
 
 def may_repeat(row: Delivery, on_unknown: str) -> bool:
@@ -62,9 +72,10 @@ def next_attempt(row: Delivery, outcome: Outcome, now: datetime, on_unknown: str
         return Outcome("unknown", outcome.reason, again)
     if outcome.status != "pending":
         return Outcome(outcome.status, outcome.reason)
-    if row.promised_at is not None and now - row.promised_at >= GIVE_UP:
+    waited = now - (row.promised_at or now)
+    if waited >= GIVE_UP and row.attempts >= FEWEST_ATTEMPTS:
         return Outcome("rejected", f"gave up after {GIVE_UP.days} days: {outcome.reason}")
     asked = outcome.retry_in or timedelta(0)
     # A file of our own needs no rest.
     rest = timedelta(0) if on_unknown == REPLACE else retry_delay(row.attempts)
-    return Outcome("pending", outcome.reason, max(asked, rest))
+    return Outcome("pending", outcome.reason, min(max(asked, rest), LONGEST_WAIT))

@@ -19,6 +19,10 @@ class Outcome:
     retry_in: timedelta | None = None
 
 
+LONGEST_WAIT = timedelta(hours=1)
+"""From one attempt to the next."""
+
+
 def retry_delay(attempts: int) -> timedelta:
-    """How long to wait after that many attempts: 1, 2, 4, … minutes, at most an hour."""
-    return min(timedelta(minutes=2 ** min(attempts - 1, 6)), timedelta(hours=1))
+    """How long to wait after that many attempts: 1, 2, 4, … minutes, at most `LONGEST_WAIT`."""
+    return min(timedelta(minutes=2 ** min(attempts - 1, 6)), LONGEST_WAIT)

@@ -104,6 +104,18 @@ def test_sample_files_are_taken_once_they_are_whole(inbox, tmp_path):
     assert (tmp_path / "archive/inbox/kpis/health.csv").exists()
 
 
+def test_files_of_a_clock_that_was_wrong_are_not_waited_for(inbox):
+    ahead = now().timestamp() + 400 * 86_400
+    samples, missions = inbox.folder / "kpis" / "health.csv", inbox.folder / "events.jsonl"
+    samples.write_bytes(HEADER + b"domain_health,payments,latency_ms,2026-03-01T10:00:00Z,280\n")
+    missions.write_bytes(encode(event("a")).rstrip(b"\n"))
+    for path in (samples, missions):
+        os.utime(path, (ahead, ahead))
+    intake = inbox.take(now())
+    assert (intake.samples.accepted, intake.missions.accepted) == (1, 1)
+    assert not samples.exists() and not missions.exists()
+
+
 def test_a_sample_file_that_cannot_be_read_is_quarantined_by_name(inbox, landing):
     path = inbox.folder / "kpis" / "broken.parquet"
     path.write_bytes(b"PAR1 not really")

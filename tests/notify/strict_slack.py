@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,9 +50,11 @@ class StrictSlack:
         self.times: list[float] = []
         self.url = ""
         self.released = threading.Event()
+        self.on_request: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
 
     def next(self) -> Answer | Trouble:
+        self.on_request()
         with self._lock:
             self.requests += 1
             return self.script.pop(0) if self.script else OK

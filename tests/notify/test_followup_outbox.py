@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 
 from grace_assets.notify import followup_outbox
 from grace_assets.notify.followup_outbox import GIVE_UP, FollowUpOutbox
+from grace_assets.notify.lifecycle import FEWEST_ATTEMPTS
 from tests.sources.awkward import reply, server
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -314,14 +316,25 @@ def test_a_receiver_that_recovers_gets_everything(tmp_path):
 def test_a_receiver_that_never_recovers_is_given_up(tmp_path):
     outbox = outbox_with(tmp_path, "a")
     receiving, requests = receiver(503)
-    outbox.post_pending(URL, NOW, receiving)
+    for _ in range(FEWEST_ATTEMPTS - 1):
+        outbox.post_pending(URL, NOW, receiving)
     outbox.post_pending(URL, NOW + GIVE_UP - timedelta(seconds=1), receiving)
     assert outbox.statuses()["fu-a"].status == "pending"
     outbox.post_pending(URL, NOW + GIVE_UP, receiving)
     outbox.post_pending(URL, NOW + GIVE_UP, receiving)
-    assert len(requests) == 3
+    assert len(requests) == FEWEST_ATTEMPTS + 1
     result = outbox.statuses()["fu-a"]
     assert (result.status, result.reason) == ("rejected", "gave up after 7 days: HTTP status 503")
+
+
+def test_after_a_clock_that_was_wrong_it_is_neither_given_up_nor_kept_claimed(tmp_path):
+    outbox = outbox_with(tmp_path, "a", "b")
+    receiving, _ = receiver(503, 200)
+    outbox.post_pending(URL, NOW - timedelta(days=400), receiving)
+    with closing(sqlite3.connect(tmp_path / "state" / "follow_ups.sqlite")) as db, db:
+        ahead = (NOW + timedelta(days=400)).isoformat()
+        db.execute("UPDATE follow_ups SET claimed_until = ? WHERE follow_up_id = 'fu-b'", (ahead,))
+    assert outbox.post_pending(URL, NOW, receiving).count("posted") == 2
 
 
 def test_two_at_once_do_not_post_the_same_follow_up(tmp_path):

@@ -169,6 +169,19 @@ def test_an_attempt_whose_lease_has_run_out_may_have_arrived(
     assert on_unknown != HOLD or row.reason == CUT_OFF
 
 
+def test_a_lease_or_a_wait_that_no_right_clock_gives_is_over(where: Path | str):
+    there, here = Ledger(where, ELSEWHERE), Ledger(where)
+    wrong = NOW + timedelta(days=400)
+    promise(there, ENTRY, now=wrong)
+    there.claim(ENTRY.key, wrong, RESEND_MARKED)
+    assert here.due(NOW) == [ENTRY.date]
+    repeat = here.claim(ENTRY.key, NOW, RESEND_MARKED)
+    assert repeat and repeat.repeats == 1
+    here.finish(repeat, Outcome("pending", "asked to wait"), wrong, RESEND_MARKED)
+    assert here.due(NOW) == [ENTRY.date]
+    assert here.claim(ENTRY.key, NOW, RESEND_MARKED)
+
+
 def test_whoever_was_thought_cut_off_may_still_say_how_it_ended(where: Path | str):
     slow, other = Ledger(where, ELSEWHERE), Ledger(where)
     promise(slow)

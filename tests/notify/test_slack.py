@@ -14,6 +14,7 @@ import pytest
 
 from grace_assets.notify import slack
 from grace_assets.notify.channels import Channels
+from grace_assets.notify.lifecycle import FEWEST_ATTEMPTS
 from tests.notify.authority import make_authority
 from tests.notify.briefs import Post, brief
 from tests.notify.strict_slack import Answer, StrictSlack, Trouble, strict_slack
@@ -248,9 +249,9 @@ def test_the_ledger_and_what_is_shown_hold_no_webhook(post: Post, webhook: Stric
 
 def test_what_cannot_be_handed_over_for_days_is_given_up(tmp_path: Path):
     post = Post(tmp_path, "slack", {"SLACK_WEBHOOK_URL": "http://127.0.0.1:1/services/x"})
-    for days in range(5):
-        [result] = post(after=timedelta(days=days))
-    assert (result.status, result.attempts) == ("rejected", 4)
+    for number in range(FEWEST_ATTEMPTS + 1):
+        [result] = post(after=timedelta(hours=12 * number))
+    assert (result.status, result.attempts) == ("rejected", FEWEST_ATTEMPTS)
     assert result.reason == "gave up after 3 days: connection failed"
 
 
