@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity large-day kill-delivery reliability mutants search-recall api-fuzz lint format lock clean soak fuzz
+.PHONY: help install demo dev test judge-exam judge-real judge-speed bench scale capacity large-day kill-delivery reliability random-kills mutants search-recall api-fuzz lint format lock clean soak fuzz
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: no
 
 soak: $(VENV)/installed-dev  ## Events for minutes or an hour while briefs are sent: nothing lost, nothing growing
 	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
+
+random-kills: $(VENV)/installed-dev  ## kill -9 of API, daemon, code server and runs at random (half an hour)
+	$(BIN)/python -m benchmarks.reliability.random_kills $(ARGS)
 
 fuzz: $(VENV)/installed-dev  ## Ten minutes each of inputs that look for ways through the line parser and the escapers
 	$(BIN)/python -m benchmarks.reliability.fuzz lines -max_total_time=600

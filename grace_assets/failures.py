@@ -9,9 +9,9 @@ import dagster as dg
 
 from grace_assets.instance import PROCESS_TAG
 from grace_assets.notify.lease import certainly_gone
+from grace_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import DeliveryResource, StoreResource
-from grace_assets.run_history import PARTITION_TAG, what_failed
-from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.run_history import what_failed
 
 if TYPE_CHECKING:
     from grace_assets.render.failure import Failure

@@ -6,7 +6,7 @@ from importlib import resources
 import dagster as dg
 
 from grace_assets.notify.lease import this_process
-from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.settings import Settings
 
 PROCESS_TAG = "grace/process"

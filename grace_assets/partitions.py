@@ -4,6 +4,11 @@ import dagster as dg
 
 from grace_assets.settings import Settings
 
+PARTITION_TAG = "dagster/partition"
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+"""Dagster's own tags of a run over one partition, or a range of them."""
+
 
 def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Days from `GRACE_START_DATE` to today in `GRACE_TIMEZONE`; `end_offset` adds today."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from grace_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
-from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ LOOK_BACK = timedelta(minutes=10)
 """A run may be stored a little after it ended; what is seen twice is a duplicate and no more."""
 MAX_RUNS = 2_000
 """Runs looked at in a tick, the latest of `HISTORY`; a failure before them is not known."""
-PARTITION_TAG = "dagster/partition"
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 

@@ -6,15 +6,18 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from grace_assets.assets.daily import days_around
 from grace_assets.assets.delivery import DELIVER_TAG
-from grace_assets.jobs import delivery_job, holds_job, missions_job
-from grace_assets.partitions import DAILY
+from grace_assets.jobs import brief_job, delivery_job, holds_job, missions_job
+from grace_assets.partitions import DAILY, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
-"""Dagster's own tags of a run over a range of partitions."""
+NOT_BEGUN = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+]
 TICK_BUDGET_SECONDS = 30.0
 """Dagster ends a tick after 60 s; what is left over waits for the next one."""
 
@@ -62,9 +65,9 @@ def mission_events_sensor(
 ) -> dg.SensorResult:
     with store.landing() as landing:
         intake = store.inbox(landing).take(store.now(), TICK_BUDGET_SECONDS)
-        cursor, waiting = read_cursor(context.cursor)
+        cursor, early = read_cursor(context.cursor)
         latest, changed = landing.changed_days(cursor)
-    changed = {**waiting, **changed}
+    changed = {**early, **changed}
     # An event may lie up to a day ahead: its day waits until there is such a partition.
     known = {day for day in changed if DAILY.has_partition_key(day)}
     today = store.today().isoformat()
@@ -75,12 +78,15 @@ def mission_events_sensor(
             f"{len(too_old)} days with missions lie before GRACE_START_DATE, the first "
             f"{too_old[0]}: set it earlier to have them"
         )
+    waiting = known & days_waiting(context.instance, missions_job.name, brief_job.name)
     requests = [
-        request(span, ",".join(f"{day}@{changed[day]}" for day in span)) for span in spans(known)
+        request(span, ",".join(f"{day}@{changed[day]}" for day in span))
+        for span in spans(known - waiting)
     ]
+    why = f"{len(waiting)} days wait for runs already" if waiting else "nothing changed"
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else f"nothing changed ({intake.files} files read)",
+        skip_reason=None if requests else f"{why} ({intake.files} files read)",
         cursor=write_cursor(latest, ahead),
     )
 
@@ -104,11 +110,14 @@ def write_cursor(reached: int, ahead: Mapping[str, int]) -> str:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Judges missions again once a window has closed, or a source may answer again.",
 )
-def pending_verdicts_sensor(store: StoreResource) -> dg.SensorResult:
+def pending_verdicts_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
         due = landing.due("source", now) | landing.due("rejudge", now)
-    return due_requests(due, now)
+    waiting = days_waiting(context.instance, missions_job.name, brief_job.name)
+    return due_requests({day: at for day, at in due.items() if day not in waiting}, now)
 
 
 @dg.sensor(
@@ -122,6 +131,22 @@ def holds_sensor(store: StoreResource) -> dg.SensorResult:
     with store.landing() as landing:
         due = landing.due("hold", now)
     return due_requests({day: at for day, at in due.items() if DAILY.has_partition_key(day)}, now)
+
+
+def days_waiting(instance: dg.DagsterInstance, *jobs: str) -> set[str]:
+    """Days of runs that have not begun.
+
+    Ask after what arrived was looked at: such a run will find it, and a second one behind it
+    would find nothing new. So a queue stays short however long a run takes.
+    """
+    days: set[str] = set()
+    for job in jobs:
+        for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=NOT_BEGUN)):
+            first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
+            # A person may have asked for some of the job's assets only.
+            if first and not run.asset_selection:
+                days.update(days_around([first, run.tags.get(RANGE_END_TAG) or first], 0, 0))
+    return days
 
 
 def due_requests(due: Mapping[str, datetime], now: datetime) -> dg.SensorResult:
@@ -144,11 +169,16 @@ def due_requests(due: Mapping[str, datetime], now: datetime) -> dg.SensorResult:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes up deliveries whose next attempt is due.",
 )
-def due_deliveries_sensor(store: StoreResource) -> dg.SensorResult:
+def due_deliveries_sensor(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SensorResult:
     now = store.now()
+    due = store.ledger().due(now)
+    waiting = days_waiting(context.instance, delivery_job.name) if due else set()
     requests = [
         request([day], f"{now:%Y-%m-%dT%H:%M}", {DELIVER_TAG: "always"})
-        for day in store.ledger().due(now)
+        for day in due
+        if day not in waiting
     ]
     return dg.SensorResult(
         run_requests=requests, skip_reason=None if requests else "no attempt is due"

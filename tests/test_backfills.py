@@ -1,4 +1,4 @@
-"""`grace backfill --launch`: what a real webserver is asked for, and what is said otherwise."""
+"""Backfills at once, and `grace backfill --launch`: what a real webserver is asked for."""
 
 import subprocess
 import time
@@ -11,8 +11,10 @@ import pytest
 from benchmarks.harness import clean_env, script
 from benchmarks.hosts import MODULE, kill
 from grace_assets.backfills import daily_assets
+from grace_assets.lake.tables import Lake
 from grace_assets.launching import client_of
 from grace_assets.settings import Settings
+from tests.conftest import encode, event
 from tests.seaweed import free_port
 
 DAYS = ("--from", "2026-03-01", "--to", "2026-03-02")
@@ -95,3 +97,29 @@ def test_without_its_setting_the_setting_is_named(env):
     said = launch(env)
     assert said.returncode == 2
     assert "DAGSTER_GRAPHQL_URL" in said.stderr
+
+
+def test_backfills_at_once_do_not_lock_dagsters_databases(env, tmp_path):
+    days = [f"2026-03-{number:02}" for number in range(1, 29)]
+    times = {"started_at": "{}T10:00:00Z", "completed_at": "{}T10:10:00Z"}
+    events = [
+        event(day, **{name: time.format(day) for name, time in times.items()}) for day in days
+    ]
+    (tmp_path / "events.jsonl").write_bytes(encode(*events))
+    grace = str(script("grace"))
+    subprocess.run([grace, "ingest", tmp_path / "events.jsonl"], env=env, check=True)
+    runs = [
+        subprocess.Popen(
+            [grace, "backfill", "--from", days[first], "--to", days[first + 6]],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for first in range(0, len(days), 7)
+    ]
+    said = [run.communicate(timeout=300)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0] * len(runs), said
+    assert "locked" not in "".join(said)
+    made = Lake(tmp_path / "data").read("mission_outcomes", days)
+    assert made["mission_id"].to_pylist() == days

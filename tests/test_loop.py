@@ -15,8 +15,9 @@ from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
 from grace_assets.lake.landing import Landing
 from grace_assets.lake.samples import SCHEMA
+from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
-from grace_assets.sensors import RANGE_END_TAG, RANGE_START_TAG, holds_sensor
+from grace_assets.sensors import holds_sensor
 from grace_assets.settings import Settings
 from tests.conftest import encode, event
 

@@ -7,10 +7,9 @@ import dagster as dg
 import pytest
 
 from grace_assets.definitions import build_definitions
+from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import (
-    RANGE_END_TAG,
-    RANGE_START_TAG,
     mission_events_sensor,
     pending_verdicts_sensor,
     read_cursor,
@@ -33,11 +32,12 @@ def tick(store):
 
     class Tick:
         cursor = None
+        instance = None
 
         def __call__(self, sensor) -> list[dg.RunRequest]:
             with dg.DagsterInstance.ephemeral() as instance:
                 context = dg.build_sensor_context(
-                    instance=instance,
+                    instance=self.instance or instance,
                     cursor=self.cursor,
                     definitions=definitions,
                     resources={"store": store},
@@ -80,6 +80,23 @@ def test_dropped_events_launch_their_days_and_no_other(store, tick):
     assert tick(mission_events_sensor) == []
     drop(store, "b.jsonl", on("2026-03-02", "late"), {"mission_id": "broken"})
     assert covered(tick(mission_events_sensor)) == [("2026-03-02",) * 2, (today,) * 2]
+
+
+def test_days_of_a_run_that_has_not_begun_are_not_asked_for_again(store, tick):
+    days = ("2026-03-01", "2026-03-02", "2026-03-05")
+    queued = {"dagster/partition": "2026-03-05"}, {RANGE_START_TAG: days[0], RANGE_END_TAG: days[1]}
+    job = build_definitions(Settings.from_env({}), store).resolve_job_def("missions_job")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick.instance = instance
+        runs = [
+            instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.NOT_STARTED)
+            for tags in queued
+        ]
+        drop(store, "a.jsonl", *(on(day, day) for day in (*days, "2026-03-06")))
+        assert covered(tick(mission_events_sensor)) == [("2026-03-06",) * 2]
+        instance.report_run_canceled(runs[0])
+        drop(store, "b.jsonl", *(on(day, f"late-{day}") for day in days))
+        assert covered(tick(mission_events_sensor)) == [("2026-03-05",) * 2]
 
 
 def test_a_correction_that_moves_launches_both_days(store, tick):

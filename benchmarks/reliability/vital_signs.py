@@ -33,7 +33,7 @@ class Signs:
         self.at.append(time.time() - self.started)
         for name, pid in self.pids.items():
             self.memory[name].append(_resident(pid))
-            served = [_resident(child) for child in _children(pid) if _is_code_server(child)]
+            served = [_resident(child) for child in children(pid) if is_code_server(child)]
             if served:
                 self.memory[f"{name}'s code"].append(sum(served))
         sizes = ", ".join(f"{name} {values[-1]:.0f}" for name, values in self.memory.items())
@@ -85,12 +85,12 @@ def _resident(pid: int) -> float:
         return 0.0
 
 
-def _children(pid: int) -> Iterator[int]:
+def children(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         yield from map(int, task.read_text().split())
 
 
-def _is_code_server(pid: int) -> bool:
+def is_code_server(pid: int) -> bool:
     try:
         return CODE_SERVER in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
