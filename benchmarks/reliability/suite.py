@@ -7,6 +7,7 @@ make reliability ARGS="kills races" # some
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -16,10 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import kill_delivery
-from benchmarks.reliability import clocks, errors, kills, model, power, races
+from benchmarks.reliability import bucket_kills, clocks, errors, kills, model, power, races
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Worker, worker
 from benchmarks.reliability.works import WORKS
+from tests.seaweed import BUCKET, seaweed
 
 
 def _of_each_work(sweep: Callable[[str, Worker, Path], Tally], works: Sequence[str]) -> Tally:
@@ -41,6 +43,15 @@ def _races(_works: Sequence[str]) -> Tally:
         return races.sweep(Path(folder))
 
 
+def _bucket(_works: Sequence[str]) -> Tally:
+    with TemporaryDirectory(prefix="grace-reliability-") as home:
+        folder = Path(home)
+        with seaweed(folder) as env:
+            os.environ.update(env)
+            with worker() as work:
+                return bucket_kills.sweep(work, folder, f"s3://{BUCKET}", BUCKET_EVERY)
+
+
 def _clocks(_works: Sequence[str]) -> Tally:
     return clocks.sweep(CLOCK_STORIES)
 
@@ -51,7 +62,7 @@ def _model(_works: Sequence[str]) -> Tally:
 
 
 STORIES = 100
-CLOCK_STORIES = 1000
+CLOCK_STORIES, BUCKET_EVERY = 1000, 4
 DELIVERY_SECONDS = 300
 """`make kill-delivery` takes as long as all of its points need."""
 SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
@@ -61,6 +72,7 @@ SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
     "power": partial(_of_each_work, power.sweep),
     "races": _races,
     "clocks": _clocks,
+    "bucket": _bucket,
     "model": _model,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability import bucket_races
+from benchmarks.reliability import bucket_kills, bucket_races
+from benchmarks.reliability.tracing import worker
 from grace_assets.lake.database import StateError
 from grace_assets.lake.files import S3Files
 from grace_assets.lake.locks import Locks
@@ -23,6 +25,7 @@ from tests.conftest import encode, event
 from tests.objects import put
 from tests.rows import problem, table
 from tests.s3_proxy import S3Proxy, s3_proxy
+from tests.servers import unavailable
 from tests.test_loop import samples
 
 DAY = "2025-01-03"
@@ -65,6 +68,15 @@ def take_locks_away(postgresql: str) -> None:
             "SELECT DISTINCT pg_terminate_backend(pid) FROM pg_locks "
             "WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
         )
+
+
+def test_a_writer_killed_at_any_request_leaves_days_as_before_or_as_after(bucket, tmp_path):
+    if shutil.which("strace") is None:
+        unavailable("strace")
+    with worker() as work:
+        tally = bucket_kills.sweep(work, tmp_path, bucket, every=8)
+    assert tally.problems == []
+    assert tally.points >= 10
 
 
 def test_of_sixteen_processes_that_each_add_a_row_at_once_no_row_is_lost(
