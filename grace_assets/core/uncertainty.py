@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -59,7 +60,17 @@ def quantiles(
     Interpolated linearly between the two ranks around 1 + (n − 1) p, as numpy's default, R's and
     DuckDB's `quantile_cont` do (Hyndman and Fan 1996, Am. Stat. 50:361, type 7).
     """
-    return np.quantile(values, ps).tolist() if len(values) else [None] * len(ps)
+    n = len(values)
+    if not n:
+        return [None] * len(ps)
+    places = [(n - 1) * p for p in ps]
+    lower = [math.floor(place) for place in places]
+    ordered = np.partition(values, sorted({*lower, *(min(low + 1, n - 1) for low in lower)}))
+    # np.quantile says the same and takes ten times as long for a few thousand values.
+    return [
+        float(_between(ordered[low], ordered[min(low + 1, n - 1)], place - low))
+        for low, place in zip(lower, places, strict=True)
+    ]
 
 
 def quantile_interval(
@@ -75,16 +86,28 @@ def quantile_interval(
     n = len(values)
     if not n:
         return None, None
-    first, below = _binomial_cdf(n, p)
-    # 1-based ranks: P(B < low) <= TAIL and P(B >= high) <= TAIL; 0 and n + 1 are no ranks.
-    low = first + int(np.searchsorted(below, TAIL, side="right"))
-    high = first + int(np.searchsorted(below, 1 - TAIL, side="left")) + 1
+    low, high = _ranks(n, p)
     ranks = [rank - 1 for rank in (low, high) if 1 <= rank <= n]
     ordered = np.partition(values, ranks) if ranks else values
     return (
         float(ordered[low - 1]) if low else None,
         float(ordered[high - 1]) if high <= n else None,
     )
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """As numpy has it: exact at both ends, and never beyond them."""
+    step = high - low
+    return low + step * share if share < 0.5 else high - step * (1 - share)
+
+
+@lru_cache(maxsize=4096)
+def _ranks(n: int, p: float) -> tuple[int, int]:
+    """1-based: P(B < low) <= TAIL and P(B >= high) <= TAIL; 0 and n + 1 are no ranks."""
+    first, below = _binomial_cdf(n, p)
+    low = first + int(np.searchsorted(below, TAIL, side="right"))
+    high = first + int(np.searchsorted(below, 1 - TAIL, side="left")) + 1
+    return low, high
 
 
 def _binomial_cdf(n: int, p: float) -> tuple[int, np.ndarray]:

@@ -20,6 +20,7 @@ from grace_assets.core.uncertainty import (
     newcombe_interval,
     quantile,
     quantile_interval,
+    quantiles,
     student_t,
     wilson_interval,
 )
@@ -204,3 +205,10 @@ def test_halved_times_are_found():
     ]
     assert answers.count("better") / 200 >= 0.9
     assert "worse" not in answers
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 1000, 4567])
+def test_quantiles_are_numpys(n: int):
+    values = np.random.default_rng(n).lognormal(6, 1, n)
+    ps = (0.0, 0.1, 0.5, 0.75, 0.9, 1.0)
+    assert quantiles(values, ps) == np.quantile(values, ps).tolist()
