@@ -19,7 +19,7 @@ from benchmarks.reliability.works import TABLE_ROWS
 from grace_assets.lake.files import S3Files
 from grace_assets.lake.tables import Lake
 
-CALLS = ("connect", "sendto", "write", "close")
+CALLS = ("connect", "sendto", "write")
 OLD, NEW = "old", "new"
 
 
@@ -29,8 +29,9 @@ def _lake(folder: Path, place: str) -> Lake:
 
 def replace(folder: str, place: str) -> None:
     """A job for a worker: the days of each table as after, and the table in the journal."""
+    lake = _lake(Path(folder), place)
     for name, rows in TABLE_ROWS.items():
-        _lake(Path(folder), place).replace(name, DAYS, rows(NEW, DAYS))
+        lake.replace(name, DAYS, rows(NEW, DAYS))
         with Path(folder, "journal").open("a", encoding="utf-8") as journal:
             journal.write(f"{name}\n")
 
@@ -61,10 +62,11 @@ def sweep(work: Worker, folder: Path, bucket: str, every: int = 1) -> Tally:
 def _prepared(folder: Path, bucket: str) -> tuple[Job, str]:
     """A place in the bucket with one day as before, and the work over it."""
     place = f"{bucket}/{uuid4().hex}"
+    lake = _lake(folder, place)
     folder.mkdir()
     (folder / "journal").touch()
     for name, rows in TABLE_ROWS.items():
-        _lake(folder, place).replace(name, DAYS[:1], rows(OLD, DAYS[:1]))
+        lake.replace(name, DAYS[:1], rows(OLD, DAYS[:1]))
     arguments = {"folder": str(folder), "place": place}
     return Job("benchmarks.reliability.bucket_kills:replace", arguments), place
 

@@ -49,7 +49,7 @@ def _bucket(_works: Sequence[str]) -> Tally:
         with seaweed(folder) as env:
             os.environ.update(env)
             with worker() as work:
-                return bucket_kills.sweep(work, folder, f"s3://{BUCKET}", BUCKET_EVERY)
+                return bucket_kills.sweep(work, folder, f"s3://{BUCKET}")
 
 
 def _clocks(_works: Sequence[str]) -> Tally:
@@ -62,7 +62,7 @@ def _model(_works: Sequence[str]) -> Tally:
 
 
 STORIES = 100
-CLOCK_STORIES, BUCKET_EVERY = 1000, 4
+CLOCK_STORIES = 1000
 DELIVERY_SECONDS = 300
 """`make kill-delivery` takes as long as all of its points need."""
 SUITES: dict[str, Callable[[Sequence[str]], Tally]] = {
