@@ -1,7 +1,7 @@
 """`make large-day`: one day of many missions through all tables, within bounded memory.
 
 make large-day                                                        # 200,000 missions, minutes
-make large-day ARGS="--missions 10000000 --samples 100000000"         # an hour or more; never run
+make large-day ARGS="--missions 10000000 --samples 100000000"         # two hours
 
 Each step is a process of its own, whose peak of resident memory is told. Writes
 `docs/large-day.md`.
