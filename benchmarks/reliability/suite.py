@@ -1,6 +1,6 @@
 """`make reliability`: one line a suite, and what must not be, by name.
 
-make reliability                    # all suites (under twenty minutes)
+make reliability                    # all suites (under half an hour)
 make reliability ARGS="kills races" # some
 """
 
