@@ -4,6 +4,7 @@ import os
 from importlib import resources
 
 import dagster as dg
+from filelock import FileLock
 
 from grace_assets.notify.lease import this_process
 from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
@@ -48,7 +49,7 @@ def run_days(
     tags = {**tags, PROCESS_TAG: this_process(), "dagster/max_retries": "0"}
     if not single:
         tags = {**tags, RANGE_START_TAG: first, RANGE_END_TAG: last}
-    with dg.DagsterInstance.get() as instance:
+    with _opened(settings) as instance:
         return job.execute_in_process(
             instance=instance,
             partition_key=first if single else None,
@@ -57,3 +58,11 @@ def run_days(
             raise_on_error=False,
             run_id=run_id,
         )
+
+
+def _opened(settings: Settings) -> dg.DagsterInstance:
+    """The instance; one at a time, as Dagster's databases are made when they are opened first."""
+    locks = settings.data_dir / "state" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / "dagster_home.lock"):
+        return dg.DagsterInstance.get()

@@ -61,7 +61,7 @@ def test_stories_of_kills_retries_and_replays_end_as_the_model_says(work):
 def test_a_brief_arrives_however_the_clocks_jump():
     if clocks.library() is None:
         unavailable("libfaketime")
-    assert sound(clocks.sweep(points=100), 100)
+    assert sound(clocks.sweep(points=60), 60)
 
 
 def test_of_processes_that_ingest_the_same_one_is_told_accepted(tmp_path):

@@ -74,9 +74,9 @@ def test_a_writer_killed_at_any_request_leaves_days_as_before_or_as_after(bucket
     if shutil.which("strace") is None:
         unavailable("strace")
     with worker() as work:
-        tally = bucket_kills.sweep(work, tmp_path, bucket, every=2)
+        tally = bucket_kills.sweep(work, tmp_path, bucket, every=3)
     assert tally.problems == []
-    assert tally.points >= 6
+    assert tally.points >= 4
 
 
 def test_of_sixteen_processes_that_each_add_a_row_at_once_no_row_is_lost(
