@@ -133,7 +133,10 @@ def torment(loop: Loop, journal: Journal, kills: int, pick: random.Random) -> Co
                 loop.ask_for_brief(day.date().isoformat())
             time.sleep(pick.uniform(*PAUSE_SECONDS))
             # A run is not there at any time.
+            end = time.monotonic() + PATIENCE
             while not VICTIMS[victim](loop):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"nothing to kill: {victim}")
                 time.sleep(0.1)
             struck[victim] += 1
     return struck
@@ -150,7 +153,7 @@ def judge(loop: Loop, journal: Journal, folder: Path, tally: Tally) -> None:
     tally.unflagged += [p for p in counted.problems if p.startswith("unflagged")]
     # What was killed in its repeat as well is left to a person.
     tally.lost += [
-        p for p in counted.problems if not p.endswith(("is unknown",)) and p not in tally.unflagged
+        p for p in counted.problems if not p.endswith("is unknown") and p not in tally.unflagged
     ]
     if left := loop.runs(UNDER_WAY):
         tally.lost.append(f"{left} runs are under way by name only")
