@@ -65,7 +65,7 @@ reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: no
 soak: $(VENV)/installed-dev  ## Events for minutes or an hour while briefs are sent: nothing lost, nothing growing
 	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
 
-random-kills: $(VENV)/installed-dev  ## kill -9 of API, daemon, code server and runs at random (half an hour)
+random-kills: $(VENV)/installed-dev  ## kill -9 of API, daemon, code server and runs at random (ten minutes)
 	$(BIN)/python -m benchmarks.reliability.random_kills $(ARGS)
 
 fuzz: $(VENV)/installed-dev  ## Ten minutes each of inputs that look for ways through the line parser and the escapers

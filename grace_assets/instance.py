@@ -20,9 +20,10 @@ def use_home(settings: Settings) -> str:
         home = settings.dagster_home
         home.mkdir(parents=True, exist_ok=True)
         config = home / "dagster.yaml"
-        if not config.exists():
-            shipped = resources.files("grace_assets").joinpath("dagster_home.yaml")
-            config.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+        with _alone(settings):
+            if not config.exists():
+                shipped = resources.files("grace_assets").joinpath("dagster_home.yaml")
+                config.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
         os.environ["DAGSTER_HOME"] = str(home)
     return os.environ["DAGSTER_HOME"]
 
@@ -62,7 +63,12 @@ def run_days(
 
 def _opened(settings: Settings) -> dg.DagsterInstance:
     """The instance; one at a time, as Dagster's databases are made when they are opened first."""
+    with _alone(settings):
+        return dg.DagsterInstance.get()
+
+
+def _alone(settings: Settings) -> FileLock:
+    """Alone with the home, among the commands of a data directory that begin at once."""
     locks = settings.data_dir / "state" / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / "dagster_home.lock"):
-        return dg.DagsterInstance.get()
+    return FileLock(locks / "dagster_home.lock")

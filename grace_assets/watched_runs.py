@@ -28,7 +28,11 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """`NOT_FOUND` only where it is certain that nobody makes the run any more."""
+        """`NOT_FOUND` where no code server answers for the run any more.
+
+        Its process may go on for a while without one. It holds the locks of the tables that it
+        writes until it ends, so that the run made anew waits for it.
+        """
         server = self._get_grpc_client_for_termination(run.run_id)
         if server is None:
             # A command makes it; see `failures.end_abandoned`.
