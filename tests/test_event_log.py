@@ -60,3 +60,55 @@ def test_threads_write_at_once_and_nothing_is_lost(tmp_path, instance):
         list(pool.map(storage.store_event, [entries[0]] * 200))
     assert len(storage.get_logs_for_run(run.run_id)) == len(entries) + 200
     storage.dispose()
+
+
+@dg.asset(
+    partitions_def=dg.StaticPartitionsDefinition(list("abc")),
+    check_specs=[dg.AssetCheckSpec("sound", asset="ranged")],
+)
+def ranged(context: dg.AssetExecutionContext):
+    for day in context.partition_keys:
+        context.add_asset_metadata({"day": day}, asset_key=context.asset_key, partition_key=day)
+    yield dg.MaterializeResult(tags={"kind": "ranged"})
+    yield dg.AssetCheckResult(passed=True)
+
+
+def test_a_batch_leaves_what_its_events_one_by_one_leave(tmp_path, monkeypatch):
+    def run_with(storage: str) -> tuple[list, ...]:
+        home = tmp_path / storage
+        home.mkdir()
+        (home / "dagster.yaml").write_text(
+            "telemetry: {enabled: false}\n"
+            "event_log_storage:\n"
+            f"  module: {storage.rpartition('.')[0]}\n"
+            f"  class: {storage.rpartition('.')[2]}\n"
+            f"  config: {{base_dir: {home}}}\n",
+            encoding="utf-8",
+        )
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        tags = {
+            "dagster/asset_partition_range_start": "a",
+            "dagster/asset_partition_range_end": "c",
+        }
+        with dg.DagsterInstance.get() as instance:
+            run = dg.materialize([ranged], instance=instance, tags=tags)
+            assert run.success
+            key = dg.AssetKey("ranged")
+            record = instance.get_asset_records([key])[0].asset_entry
+            found = instance.fetch_materializations(key, limit=10).records
+            checks = instance.event_log_storage.get_asset_check_execution_history(
+                dg.AssetCheckKey(key, "sound"), limit=10
+            )
+            return (
+                [(e.dagster_event_type, e.step_key) for e in instance.all_logs(run.run_id)],
+                [(r.partition_key, r.asset_materialization.metadata, r.storage_id) for r in found],
+                [instance.get_materialized_partitions(key), instance.get_asset_keys()],
+                [record.last_materialization_record.storage_id, record.last_run_id == run.run_id],
+                [(check.status, check.partition) for check in checks],
+            )
+
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE", raising=False)
+    theirs = run_with("dagster._core.storage.event_log.ConsolidatedSqliteEventLogStorage")
+    ours = run_with("grace_assets.event_log.KeptSqliteEventLogStorage")
+    assert ours == theirs
+    assert len(ours[1]) == 3
