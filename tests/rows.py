@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from grace_assets.core.brief import Brief, build_brief
 from grace_assets.core.brief_trend import DayTotals, TrendLine, trend_lines
+from grace_assets.core.outcomes import trigger_metrics
 from grace_assets.core.rollups import kpi_daily
 from grace_assets.core.schemas import TABLES
+from grace_assets.core.told import ToldMetrics, told_metrics
 from grace_assets.lake.tables import Lake, file_of
 
 DAY = date(2025, 1, 3)
@@ -27,6 +29,12 @@ def part(lake: Lake, name: str, day: str) -> Path:
 
 def table(name: str, rows: list[Row]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=TABLES[name].with_date())
+
+
+def told_of(missions: pa.Table, telemetry: pa.Table) -> ToldMetrics:
+    """What is told of the metrics of rows of `mission_events`."""
+    ids = missions["mission_id"].to_pylist()
+    return told_metrics(ids, trigger_metrics(missions), telemetry)
 
 
 def event(mission_id: str = "m001", **fields: Any) -> Row:

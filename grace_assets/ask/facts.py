@@ -131,9 +131,9 @@ class Facts:
             rows = rows.filter(pc.equal(rows["metric"], self.question.metric))
         return rollups.first_sources(rows)
 
-    def telemetry_of(self, mission_id: str) -> list[Row]:
+    def telemetry_of(self, mission_id: str) -> pa.Table:
         rows = self._telemetry(self.window)
-        return rows.filter(pc.equal(rows["mission_id"], mission_id)).to_pylist()
+        return rows.filter(pc.equal(rows["mission_id"], mission_id))
 
     @cached_property
     def looks(self) -> dict[tuple[str, str], bool]:

@@ -198,7 +198,7 @@ def _one(facts: Facts, t: Telling) -> Result:
     sure = f", {t.score_interval(interval)}" if interval else ""
     scored = f" (effectiveness {t.score(score)}{sure})" if score is not None else ""
     t.say(f"{t.quote(mission['mission_id'])}: {word}{scored}.")
-    for row in facts.telemetry_of(mission["mission_id"])[:SHOWN]:
+    for row in facts.telemetry_of(mission["mission_id"]).slice(0, SHOWN).to_pylist():
         name = wording.capital(t.metric(row["metric"]))
         references = t.counted(row["n_reference"], "earlier day")
         t.say(

@@ -12,6 +12,7 @@ from grace_assets.ask.telling import Result, Telling
 from grace_assets.core import narrative, wording
 from grace_assets.core.mission_verdict import BETTER
 from grace_assets.core.schemas import VERDICTS
+from grace_assets.core.told import told_metrics
 from grace_assets.core.uncertainty import wilson_interval
 
 SHOWN = 5
@@ -114,9 +115,9 @@ def score_interval(mission: Row) -> tuple[float, float] | None:
 
 def metric_told(facts: Facts, mission: Row, t: Telling) -> str:
     """What the deciding metric of a mission did; nothing where no metric has a reading."""
-    rows = facts.telemetry_of(mission["mission_id"])
+    name = mission["mission_id"]
     wanted = facts.question.metric or (mission["trigger"] or {}).get("metric")
-    told = narrative.told_metrics(rows, wanted)
+    (told,) = told_metrics([name], [wanted], facts.telemetry_of(name))
     if not told.shown:
         return ""
     row = told.shown[0]

@@ -146,7 +146,13 @@ def mission_outcomes(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from grace_assets.core.claims import unsupported_narratives
     from grace_assets.core.narrative import narrate
-    from grace_assets.core.outcomes import outcome_rows, rejudge_times, summarise
+    from grace_assets.core.outcomes import (
+        outcome_rows,
+        rejudge_times,
+        summarise,
+        trigger_metrics,
+    )
+    from grace_assets.core.told import told_metrics
 
     lake, now = store.lake(), store.now()
     missing, unbounded, unsupported = [], [], []
@@ -168,15 +174,15 @@ def mission_outcomes(
                 lake.read_domains("mission_controls", days, domains),
                 lake.read_domains("placebo_daily", before, domains),
             )
-            narratives = narrate(missions, summary, telemetry)
+            ids = missions["mission_id"].to_pylist()
+            told = told_metrics(ids, trigger_metrics(missions), telemetry)
+            narratives = narrate(missions, summary, told)
             rows = outcome_rows(missions, summary, narratives, now)
-            missing += sorted(
-                set(missions["mission_id"].to_pylist()) - set(rows["mission_id"].to_pylist())
-            )
+            missing += sorted(set(ids) - set(rows["mission_id"].to_pylist()))
             unbounded += out_of_bounds(rows)
             unsupported += [
                 f"{mission}: {number}"
-                for mission, number in unsupported_narratives(missions, telemetry, narratives)
+                for mission, number in unsupported_narratives(missions, told, narratives)
             ]
             table.write(portion, rows)
             dues.set(portion, rejudge_times(missions, summary))

@@ -18,10 +18,11 @@ import pyarrow as pa
 from grace_assets.core import narrative, wording
 from grace_assets.core.brief import Brief
 from grace_assets.core.look_back import TREND_DAYS
+from grace_assets.core.told import Row, Told, rows_of
 
 _DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(
-    r"(?P<digits>\d(?:\d{0,2}(?:,\d{3})+(?!,?\d)|\d*))(?:\.(?P<decimals>\d+))?"
+    r"(?:\d(?:\d{0,2}(?:,\d{3})+(?!,?\d)|\d*))(?:\.(?P<decimals>\d+))?"
     r"(?:[eE](?P<exponent>[-+]?\d+))?"
     r"(?P<percent>\s?%)?"
 )
@@ -95,11 +96,11 @@ def _duration_fits(match: re.Match[str], sizes: Sequence[float]) -> bool:
 
 def _fits(match: re.Match[str], sign: int, values: Sequence[float]) -> bool:
     """Whether one of the ascending `values` is what was printed, to the decimals printed."""
-    digits, decimals, exponent, percent = match.groups()
-    power = int(exponent or 0)
-    printed = sign * float(f"{digits.replace(',', '')}.{decimals or 0}e{power}")
+    decimals, exponent, percent = match.groups()
+    size = float(match.group().rstrip("% ").replace(",", ""))
+    power = int(exponent or 0) - len(decimals or "")
     # A last bit may be lost where the value itself is large.
-    tolerance = 0.5 * 10.0 ** (power - len(decimals or "")) * (1 + 1e-9) + abs(printed) * 1e-12
+    printed, tolerance = sign * size, 0.5 * 10.0**power * (1 + 1e-9) + size * 1e-12
     return _holds(values, printed, tolerance) or bool(
         percent and _holds(values, printed / 100, tolerance / 100)
     )
@@ -111,13 +112,12 @@ def _holds(ascending: Sequence[float], wanted: float, tolerance: float) -> bool:
     return at < len(ascending) and ascending[at] <= wanted + tolerance
 
 
-def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> Support:
-    """What the narrative of `mission` may say, given its telemetry rows.
+def narrative_support(mission: Row, told: Told) -> Support:
+    """What the narrative of `mission` may say, given what is told of its metrics.
 
     `mission` holds the event's columns, with the trigger as a dict or None.
     """
     trigger = mission["trigger"] or {}
-    told = narrative.told_metrics(rows, trigger.get("metric"))
     actions = [narrative.action_phrase(action or "") for action in mission["actions"] or ()]
     values = [trigger.get("observed"), trigger.get("threshold")]
     for row in told.shown:
@@ -125,7 +125,7 @@ def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> 
         values.append(row["improvement_percent"])
     if any(0 < abs(row["improvement_percent"] or 0) < 0.05 for row in told.shown):
         values.append(0.1)  # "under 0.1 %"
-    values += [len(told.hidden), told.hidden_worse]
+    values += [told.hidden, told.hidden_worse]
     values.append(max(0, sum(map(bool, actions)) - narrative.MAX_ACTIONS))
     limit = narrative.QUOTE_LIMIT
     quoted = [
@@ -144,18 +144,18 @@ def narrative_support(mission: narrative.Row, rows: Sequence[narrative.Row]) -> 
 
 
 def unsupported_narratives(
-    missions: pa.Table, telemetry: pa.Table, narratives: Sequence[str]
+    missions: pa.Table, told: Iterable[Told], narratives: Sequence[str]
 ) -> list[tuple[str, str]]:
     """(mission id, number) for every number in the narratives that no row supports.
 
-    `missions`: rows of `mission_events` or `mission_outcomes`; `narratives` in the same order.
+    `missions`: rows of `mission_events` or `mission_outcomes`; in the same order what is `told`
+    of their metrics, and `narratives`.
     """
     columns = ("mission_id", "domain_id", "title", "error", "actions", "trigger")
-    table = missions.select(columns)
-    groups = narrative.rows_by_mission(missions["mission_id"], telemetry)
+    rows = rows_of(missions.select(columns))
     found = []
-    for mission, rows, text in zip(narrative.rows_of(table), groups, narratives, strict=True):
-        support = narrative_support(mission, rows)
+    for mission, of_mission, text in zip(rows, told, narratives, strict=True):
+        support = narrative_support(mission, of_mission)
         numbers = unsupported_numbers(text, support.values, support.quoted)
         found += [(mission["mission_id"], printed) for printed in numbers]
     return found

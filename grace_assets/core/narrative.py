@@ -2,49 +2,25 @@
 
 The frame follows the verdict (did it get better?) and the attribution (may she take credit?);
 every figure comes from the mission's rows, and event text is quoted as it came. Which rows are
-told is decided by `told_metrics`, which `claims` uses as well.
+told is decided in `told`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core import wording
+from grace_assets.core.told import Row, Told, rows_of
 
 MAX_ACTIONS = 4
-MAX_METRICS = 3
 QUOTE_LIMIT = 200
 LEVEL_DIFFERS = 0.05
 """The window before may hold more than the problem; by so much, its median is not told."""
 
-Row = dict[str, Any]
-_ROWS_AT_ONCE = 4096
-"""Python objects for all rows of a month at once would be a multiple of the month's Arrow."""
-
-_TELEMETRY_COLUMNS = (
-    "mission_id",
-    "source",
-    "metric",
-    "unit",
-    "direction",
-    "pre",
-    "post",
-    "healthy",
-    "problem_level",
-    "percent_change",
-    "improvement_percent",
-    "improved",
-    "verdict",
-)
-_STRENGTH = ("worse", "effective", "partial", "no_effect", "inconclusive", "no_sustained_problem")
 _PAST_TENSE = re.compile(
     r"(?:[a-z]+ly )?(?:[a-z-]+ed"
     r"|(?:re-?)?(?:ran|built|sent|set|read|wrote|made|did|spun|wound|drew)|began|bound|brought|came|cut|fed|found|froze|gave|got|held|kept|laid|let|left|met|overrode"
@@ -57,84 +33,25 @@ _CREDITED = {
 }
 
 
-@dataclass(frozen=True)
-class Told:
-    """The metrics that a narrative speaks of, and those that it only counts."""
-
-    shown: list[Row]
-    hidden: list[Row]
-
-    @property
-    def hidden_worse(self) -> int:
-        return sum(row["verdict"] == "worse" for row in self.hidden)
-
-
-def narrate(missions: pa.Table, summary: pa.Table, telemetry: pa.Table) -> list[str]:
+def narrate(missions: pa.Table, summary: pa.Table, told: Iterable[Told]) -> list[str]:
     """One narrative per mission, in the order of `missions`.
 
-    `missions`: rows of `mission_events`. `summary`: in the same order, `verdict` and
-    `attribution`. `telemetry`: rows of `mission_telemetry`, in any order.
+    `missions`: rows of `mission_events`. In the same order `summary`, with `verdict` and
+    `attribution`, and what is `told` of their metrics.
     """
-    columns = ("mission_id", "domain_id", "title", "success", "error", "actions")
+    columns = ("domain_id", "title", "success", "error", "actions")
     table = missions.select(columns)
     for name in ("verdict", "attribution"):
         table = table.append_column(name, summary[name])
     trigger = missions["trigger"].combine_chunks()
     for name in ("metric", "observed", "threshold", "description"):
         table = table.append_column(f"trigger_{name}", pc.struct_field(trigger, name))
-    readings = rows_by_mission(missions["mission_id"], telemetry)
-    return [tell(row, rows) for row, rows in zip(rows_of(table), readings, strict=True)]
+    return [tell(row, of_mission) for row, of_mission in zip(rows_of(table), told, strict=True)]
 
 
-def rows_of(table: pa.Table) -> Iterator[Row]:
-    """The rows of a table as dicts, made a column at a time, some thousand rows at once."""
-    names = table.column_names
-    for start in range(0, table.num_rows, _ROWS_AT_ONCE):
-        part = table.slice(start, _ROWS_AT_ONCE)
-        columns = [column.to_pylist() for column in part.columns]
-        for values in zip(*columns, strict=True):
-            yield dict(zip(names, values, strict=True))
-
-
-def rows_by_mission(mission_ids: pa.ChunkedArray, telemetry: pa.Table) -> Iterator[list[Row]]:
-    """Each mission's telemetry rows, in the order of `mission_ids`; one sort, no filtering."""
-    ids = mission_ids.combine_chunks()
-    positions = pc.index_in(telemetry["mission_id"], value_set=ids)
-    keys = pc.fill_null(positions, -1).to_numpy()
-    order = np.argsort(keys, kind="stable")[np.count_nonzero(keys < 0) :]
-    rows = rows_of(telemetry.select(_TELEMETRY_COLUMNS).take(pa.array(order)))
-    for count in np.bincount(keys[order], minlength=len(ids)).tolist():
-        yield list(islice(rows, count))
-
-
-def told_metrics(rows: Sequence[Row], trigger_metric: str | None) -> Told:
-    """The trigger's metric first, then the strongest verdicts; one source speaks for a metric."""
-    by_metric: dict[str, Row] = {}
-    for row in sorted(rows, key=lambda row: wording.source_rank(row["source"])):
-        if row["pre"] is None and row["post"] is None:
-            continue
-        kept = by_metric.get(row["metric"])
-        if kept is None or (_is_half(kept) and not _is_half(row)):
-            by_metric[row["metric"]] = row
-
-    def order(row: Row) -> tuple[bool, int, float, str]:
-        verdict = row["verdict"]
-        strength = _STRENGTH.index(verdict) if verdict in _STRENGTH else len(_STRENGTH)
-        change = abs(row["improvement_percent"] or 0.0)
-        return row["metric"] != trigger_metric, strength, -change, row["metric"]
-
-    ordered = sorted(by_metric.values(), key=order)
-    return Told(ordered[:MAX_METRICS], ordered[MAX_METRICS:])
-
-
-def _is_half(row: Row) -> bool:
-    return row["pre"] is None or row["post"] is None
-
-
-def tell(mission: Row, rows: Sequence[Row]) -> str:
-    """The narrative of one mission from its (flattened) row and its telemetry rows."""
-    told = told_metrics(rows, mission["trigger_metric"])
-    sentences = [*_notice(mission, rows), *_acts(mission["actions"])]
+def tell(mission: Row, told: Told) -> str:
+    """The narrative of one mission from its (flattened) row and what is told of its metrics."""
+    sentences = [*_notice(mission, told), *_acts(mission["actions"])]
     if not mission["success"]:
         error = wording.clean(mission["error"], QUOTE_LIMIT)
         sentences.append(
@@ -146,21 +63,18 @@ def tell(mission: Row, rows: Sequence[Row]) -> str:
     sentences += [metric_sentence(row, pending=pending) for row in told.shown]
     if told.hidden:
         worse = f", {told.hidden_worse:,} of them worse" if told.hidden_worse else ""
-        sentences.append(
-            f"I also measured {wording.counted(len(told.hidden), 'other metric')}{worse}."
-        )
+        sentences.append(f"I also measured {wording.counted(told.hidden, 'other metric')}{worse}.")
     sentences += _judgement(mission, has_readings=bool(told.shown))
     return " ".join(sentences)
 
 
-def _notice(mission: Row, rows: Sequence[Row]) -> Iterator[str]:
+def _notice(mission: Row, told: Told) -> Iterator[str]:
     """What made Grace act, from whatever the trigger holds."""
     metric = wording.clean(mission["trigger_metric"], 80)
     description = wording.clean(mission["trigger_description"], QUOTE_LIMIT).rstrip(".")
     title = wording.clean(mission["title"], QUOTE_LIMIT).rstrip(".")
     if metric:
-        row = next((row for row in rows if row["metric"] == mission["trigger_metric"]), None)
-        yield _threshold_sentence(mission, metric, row)
+        yield _threshold_sentence(mission, metric, told)
     if description:
         fits = len(description) <= 80 and description[0].islower() and ". " not in description
         if fits and not metric:
@@ -173,9 +87,9 @@ def _notice(mission: Row, rows: Sequence[Row]) -> Iterator[str]:
         yield f"I worked on the {wording.clean(mission['domain_id'])} domain."
 
 
-def _threshold_sentence(mission: Row, metric: str, row: Row | None) -> str:
+def _threshold_sentence(mission: Row, metric: str, told: Told) -> str:
     observed, threshold = mission["trigger_observed"], mission["trigger_threshold"]
-    unit = wording.unit_of(metric, row["unit"] if row else None)
+    unit = wording.unit_of(metric, told.unit)
     name = wording.spoken(metric)
     if threshold is None and observed is None:
         return f"I noticed a problem with {name}."
@@ -184,7 +98,7 @@ def _threshold_sentence(mission: Row, metric: str, row: Row | None) -> str:
     limit = wording.measure(threshold, unit)
     if observed is None:
         crossing = {"lower": "exceeded", "higher": "fell below"}
-        verb = crossing.get(row["direction"] if row else None, "crossed its threshold of")
+        verb = crossing.get(told.direction, "crossed its threshold of")
         return f"I noticed {name} {verb} {limit}."
     reading = wording.measure(observed, unit)
     if observed == threshold:

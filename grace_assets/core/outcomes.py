@@ -53,7 +53,7 @@ def summarise(
     `core.attribution` finds cause to credit it, or `coincident`; else `unknown`.
     """
     size = missions.num_rows
-    trigger = _trigger_metrics(missions)
+    trigger = trigger_metrics(missions)
     rows = rows_of(missions, telemetry, catalogue, trigger)
     closes = _closes(missions, rows, catalogue)
     named = np.array([m is not None and catalogue.rule(m) is not None for m in trigger], bool)
@@ -205,6 +205,7 @@ def _data_sources(rows: MissionRows, size: int) -> pa.ListArray:
     return reason_lists(flags) if flags else pa.array([[]] * size, pa.list_(pa.string()))
 
 
-def _trigger_metrics(missions: pa.Table) -> np.ndarray:
+def trigger_metrics(missions: pa.Table) -> np.ndarray:
+    """The metric that made Grace act on each mission, or None."""
     trigger = missions["trigger"].combine_chunks()
     return np.array(pc.struct_field(trigger, "metric").to_pylist(), object)

@@ -65,6 +65,9 @@ def clean(text: str | None, limit: int | None = None) -> str:
     """Event text on one line without control characters, cut at a word to `limit` characters."""
     if not text:
         return ""
+    if text.isprintable() and (limit is None or len(text) <= limit):
+        # A blank is the only white space left; most text is clean as it is.
+        return text if "  " not in text and text[0] != " " != text[-1] else " ".join(text.split())
     # Only the part that can be shown is looked at: a narrative may hold a megabyte.
     head = text if limit is None else text[: 4 * limit]
     line = " ".join(_UNPRINTABLE.sub(" ", head).split())
@@ -86,6 +89,7 @@ def spoken(metric: str) -> str:
     return clean(name.replace("_", " ").replace(".", " "), 80) or clean(metric, 80)
 
 
+@lru_cache(maxsize=4096)
 def unit_of(metric: str, unit: str | None) -> str | None:
     """The catalogue's unit, or the one that the metric's name ends with."""
     if unit is not None:

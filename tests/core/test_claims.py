@@ -14,8 +14,9 @@ from grace_assets.core.claims import (
     unsupported_numbers,
 )
 from grace_assets.core.narrative import narrate
+from grace_assets.core.told import ToldMetrics
 from grace_assets.render import markdown, text
-from tests.rows import brief, event, eventful_day, reading, table
+from tests.rows import brief, event, eventful_day, reading, table, told_of
 
 
 @pytest.mark.parametrize(
@@ -87,17 +88,18 @@ READINGS = [
 ]
 
 
-def narratives() -> tuple[pa.Table, pa.Table, list[str]]:
-    missions, telemetry = table("mission_events", MISSIONS), table("mission_telemetry", READINGS)
+def narratives() -> tuple[pa.Table, ToldMetrics, list[str]]:
+    missions = table("mission_events", MISSIONS)
+    told = told_of(missions, table("mission_telemetry", READINGS))
     summary = pa.table(
         {"verdict": ["worse", "partial", "partial"], "attribution": ["coincident"] * 3}
     )
-    return missions, telemetry, narrate(missions, summary, telemetry)
+    return missions, told, narrate(missions, summary, told)
 
 
 def test_narratives_hold_no_number_of_their_own():
-    missions, telemetry, texts = narratives()
-    assert unsupported_narratives(missions, telemetry, texts) == []
+    missions, told, texts = narratives()
+    assert unsupported_narratives(missions, told, texts) == []
 
 
 @pytest.mark.parametrize(
@@ -112,18 +114,18 @@ def test_narratives_hold_no_number_of_their_own():
     ],
 )
 def test_a_planted_wrong_number_is_found_in_its_narrative(mission, right, wrong):
-    missions, telemetry, texts = narratives()
+    missions, told, texts = narratives()
     assert right in texts[mission]
     texts[mission] = texts[mission].replace(right, wrong)
-    found = unsupported_narratives(missions, telemetry, texts)
+    found = unsupported_narratives(missions, told, texts)
     assert {name for name, _ in found} == {f"m{mission + 1}"}
     assert found[0][1] in wrong
 
 
 def test_a_number_of_another_mission_supports_nothing():
-    missions, telemetry, texts = narratives()
+    missions, told, texts = narratives()
     texts[1] += " Latency fell to 280 ms."
-    assert unsupported_narratives(missions, telemetry, texts) == [("m2", "280")]
+    assert unsupported_narratives(missions, told, texts) == [("m2", "280")]
 
 
 @pytest.mark.parametrize("day", [eventful_day(), brief(), brief(complete=False)])

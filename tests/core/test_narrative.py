@@ -7,7 +7,7 @@ import pytest
 
 from grace_assets.core.narrative import MAX_ACTIONS, QUOTE_LIMIT, narrate
 from grace_assets.core.schemas import VERDICTS
-from tests.rows import event, reading, table
+from tests.rows import event, reading, table, told_of
 
 
 def told(mission=None, readings=None, verdict="effective", attribution="coincident") -> str:
@@ -16,7 +16,7 @@ def told(mission=None, readings=None, verdict="effective", attribution="coincide
         {"mission_id": missions["mission_id"], "verdict": [verdict], "attribution": [attribution]}
     )
     rows = [reading()] if readings is None else readings
-    (text,) = narrate(missions, summary, table("mission_telemetry", rows))
+    (text,) = narrate(missions, summary, told_of(missions, table("mission_telemetry", rows)))
     return text
 
 
@@ -225,7 +225,7 @@ def test_narratives_keep_the_order_of_missions_and_their_own_readings():
     missions = table("mission_events", [event(f"m{i}") for i in (2, 0, 1)])
     summary = pa.table({"verdict": ["effective"] * 3, "attribution": ["coincident"] * 3})
     rows = [reading(f"m{i}", pre=100.0 + i) for i in (0, 1, 2, 9)]
-    texts = narrate(missions, summary, table("mission_telemetry", rows))
+    texts = narrate(missions, summary, told_of(missions, table("mission_telemetry", rows)))
     assert [re.search(r"from (10\d)", text)[1] for text in texts] == ["102", "100", "101"]
 
 
@@ -233,4 +233,5 @@ def test_no_missions_make_no_narratives():
     nothing = pa.table(
         {"verdict": pa.array([], pa.string()), "attribution": pa.array([], pa.string())}
     )
-    assert narrate(table("mission_events", []), nothing, table("mission_telemetry", [])) == []
+    missions = table("mission_events", [])
+    assert narrate(missions, nothing, told_of(missions, table("mission_telemetry", []))) == []

@@ -1,6 +1,8 @@
 """Numbers, units, times and event text in words."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grace_assets.core import wording
 from grace_assets.core.claims import unsupported_numbers
@@ -119,3 +121,12 @@ def test_lists_read_as_in_a_sentence():
     assert [wording.listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
     assert wording.counted(1, "mission") == "1 mission"
     assert wording.counted(1_200, "reply", "replies") == "1,200 replies"
+
+
+@given(st.text(st.sampled_from("ab .\u00a0\t\x00\u202e\u200bé")), st.integers(1, 9))
+def test_text_that_is_clean_already_is_what_cleaning_leaves(text, limit):
+    cleaned = wording.clean(text)
+    # What precedes an unprintable character takes the way of text that is not clean.
+    assert wording.clean(f"{text}\n") == cleaned == " ".join(cleaned.split())
+    if len(cleaned) <= limit:
+        assert wording.clean(cleaned, limit) == cleaned

@@ -11,6 +11,7 @@ import csv
 from pathlib import Path
 
 from grace_assets.core.narrative import tell
+from grace_assets.core.told import Told
 from grace_assets.world.store import Document
 
 _MISSIONS = Path(__file__).with_name("search_missions.csv")
@@ -115,5 +116,5 @@ def _document(
         "trigger_threshold": None,
         "trigger_description": noticed,
     }
-    text = tell(mission, [row])
+    text = tell(mission, Told([row], unit=row["unit"], direction=row["direction"]))
     return Document(mission_id, "mission", "2026-03-01", domain_id, title, text, "effective")
