@@ -11,8 +11,9 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,9 @@ class Hit:
 
 _AT_ONCE = 10_000
 """Documents in memory while a day is written."""
-_COLUMNS = ", ".join(field.name for field in fields(Document))
+_NAMES = tuple(field.name for field in fields(Document))
+_COLUMNS = ", ".join(_NAMES)
+_VALUES = attrgetter(*_NAMES)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
@@ -70,7 +73,7 @@ CREATE INDEX IF NOT EXISTS documents_by_day ON documents (day, kind);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
     domain_id, title, text,
     content = 'documents', content_rowid = 'id',
-    tokenize = 'porter unicode61 remove_diacritics 2', prefix = '3'
+    tokenize = 'porter unicode61 remove_diacritics 2'
 );
 CREATE TABLE IF NOT EXISTS vectors (id INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS version (one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL);
@@ -125,7 +128,7 @@ class WorldModel:
         another day or kind.
         """
         waiting, written = iter(documents), 0
-        marks = ", ".join("?" for _ in fields(Document))
+        marks = ", ".join("?" for _ in _NAMES)
         with closing(self._connect()) as db, transaction(db):
             db.execute("DELETE FROM documents WHERE day = ? AND kind = ?", (day, kind))
             while some := list(islice(waiting, _AT_ONCE)):
@@ -137,7 +140,7 @@ class WorldModel:
                 db.executemany("DELETE FROM documents WHERE knowledge_id = ?", ids)
                 db.executemany(
                     f"INSERT INTO documents ({_COLUMNS}) VALUES ({marks})",
-                    map(astuple, rows.values()),
+                    map(_VALUES, rows.values()),
                 )
                 written += len(rows)
         return written
@@ -263,7 +266,7 @@ def _filters(
 def _matching(
     db: sqlite3.Connection, expression: str, where: str, values: list[str], limit: int
 ) -> list[Hit]:
-    columns = ", ".join(f"d.{field.name}" for field in fields(Document))
+    columns = ", ".join(f"d.{name}" for name in _NAMES)
     rows = db.execute(
         f"""
         SELECT {columns}, snippet(words, 2, '', '', '…', 24), -bm25(words, {_WEIGHTS}) AS score
