@@ -15,6 +15,7 @@ from grace_assets.assets import (
     samples,
     telemetry,
     verdicts,
+    world,
 )
 from grace_assets.checks import no_partitions_left_failed
 from grace_assets.failures import run_failure_sensor
@@ -33,6 +34,7 @@ ASSET_MODULES = [
     verdicts,
     analytics,
     briefs,
+    world,
     delivery,
     preview,
     maintenance,

@@ -1,6 +1,6 @@
-"""Follow-ups for what keeps breaking, the brief of the day, and the store to search in."""
+"""Follow-ups for what keeps breaking, and the brief of the day."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import reduce
 from itertools import chain
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from grace_assets.assets.daily import (
+    CHUNK_DAYS,
     check,
     daily_asset,
     days_around,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from grace_assets.core.brief_trend import TrendLine
     from grace_assets.lake.tables import Lake
 
-SEARCHED = ("knowledge_id", "mission_id", "domain_id", "title", "narrative", "verdict")
-"""What a mission's document is made of."""
 POST_WITHIN_DAYS = 2
 """A follow-up older than this was found by a backfill: it is recorded, and nobody is sent out."""
 
@@ -165,9 +164,9 @@ def status_briefs(
     totals = day_totals(lake.read("domain_daily", around, COLUMNS))
     made = lake.days("domain_daily")
     with lake.exclusive("status_briefs", context.partition_keys):
-        for day in context.partition_keys:
+        for day, holds in with_holds(lake, context.partition_keys):
             lines = trend_lines(date.fromisoformat(day), totals, made)
-            brief = brief_of(store, day, fold_as_of(*history, day), lines)
+            brief = brief_of(store, day, fold_as_of(*history, day), holds, lines)
             text = markdown.render(brief)
             digest = content_hash(brief)
             revision = next_revision(ledger.last_delivered(day), digest)
@@ -192,7 +191,11 @@ def status_briefs(
 
 
 def brief_of(
-    store: StoreResource, day: str, follow_ups: "pa.Table", trends: tuple["TrendLine", ...]
+    store: StoreResource,
+    day: str,
+    follow_ups: "pa.Table",
+    holds: "pa.Table",
+    trends: tuple["TrendLine", ...],
 ) -> "Brief":
     from grace_assets.core.brief import build_brief
     from grace_assets.core.brief_overview import COLUMNS, overview
@@ -216,9 +219,22 @@ def brief_of(
         complete=store.now() >= end,
         seen=seen,
         verdicts=verdicts,
-        holds=lake.read("hold_daily", days_around([day], HOLD_DAYS - 1, 0)),
+        holds=holds,
         trends=trends,
     )
+
+
+def with_holds(lake: "Lake", days: Sequence[str]) -> Iterator[tuple[str, "pa.Table"]]:
+    """Each day with the rows of `hold_daily` up to it, whose files are read once a month."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for start in range(0, len(days), CHUNK_DAYS):
+        some = days[start : start + CHUNK_DAYS]
+        rows = lake.read("hold_daily", days_around(some, HOLD_DAYS - 1, 0))
+        for day in some:
+            wanted = pa.array(days_around([day], HOLD_DAYS - 1, 0))
+            yield day, rows.filter(pc.is_in(rows["date"], wanted))
 
 
 def restated_history(lake: "Lake", day: str) -> "pa.Table":
@@ -258,50 +274,3 @@ def next_revision(delivered: tuple[int, str] | None, digest: str) -> int:
         return 1
     revision, delivered_digest = delivered
     return revision if delivered_digest == digest else revision + 1
-
-
-@daily_asset(
-    group="briefs",
-    description=(
-        "Every outcome and brief as a searchable document under its knowledge id (SQLite "
-        "full-text). A day made again replaces its documents."
-    ),
-    kinds={"python", "sqlite"},
-    deps=["mission_outcomes", "status_briefs"],
-)
-def world_model(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult:
-    from grace_assets.world.store import Document
-
-    lake, world = store.lake(), store.world()
-    counts = {}
-    for day in context.partition_keys:
-        briefs = lake.read("status_briefs", [day]).to_pylist()
-        missions = (
-            Document(
-                knowledge_id=o["knowledge_id"],
-                kind="mission",
-                day=day,
-                domain_id=o["domain_id"],
-                title=o["title"] or o["mission_id"],
-                text=o["narrative"],
-                verdict=o["verdict"],
-            )
-            for outcomes in lake.scan("mission_outcomes", [day], SEARCHED)
-            for o in outcomes.to_pylist()
-        )
-        written = [
-            Document(
-                knowledge_id=f"brief:{b['brief_id']}",
-                kind="brief",
-                day=day,
-                domain_id=None,
-                title=b["headline"],
-                text=b["markdown"],
-                verdict=None,
-            )
-            for b in briefs
-        ]
-        counts[day] = world.replace_day(day, "mission", missions)
-        counts[day] += world.replace_day(day, "brief", written)
-    report(context, counts, {day: f"{n} documents to search in" for day, n in counts.items()})
-    return dg.MaterializeResult()

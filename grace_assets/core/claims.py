@@ -26,7 +26,8 @@ _NUMBER = re.compile(
     r"(?:[eE](?P<exponent>[-+]?\d+))?"
     r"(?P<percent>\s?%)?"
 )
-_SIGN = re.compile(r"(?<!\w)[-−]$")
+_SIGNS = ("-", "−")
+_WORD = re.compile(r"\w")
 _DIGIT = re.compile(r"\d")
 
 
@@ -58,7 +59,9 @@ def unsupported_numbers(
     for match in _NUMBER.finditer(rest):
         start = match.start()
         # Not part of the pattern: an optional sign in front would be tried at every character.
-        sign = rest[start - 1 : start] if _SIGN.search(rest, max(0, start - 2), start) else ""
+        sign = rest[start - 1 : start]
+        if sign not in _SIGNS or _WORD.match(rest, max(0, start - 2), start - 1):
+            sign = ""
         if not _fits(match, -1 if sign else 1, values if sign else sizes):
             missing.append(sign + match.group().strip())
     return missing

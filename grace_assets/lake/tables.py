@@ -6,6 +6,7 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
@@ -24,6 +25,8 @@ from grace_assets.lake.months import folder as months_folder
 
 PART = "part-0.parquet"
 MISSION = "mission_id"
+_WRITERS = 4
+"""Days that are written at once, where there are more."""
 
 
 class SchemaError(ValueError):
@@ -202,10 +205,15 @@ class Lake:
         parts = {day: parts.get(day, rows.slice(0, 0)) for day in days}
         for day, part in parts.items():
             _check_unique(schema, day, part)
-        with self.exclusive(table, days):
-            for day, part in parts.items():
-                with self._writer(table, day) as writer:
-                    writer.write_table(part.drop_columns([DATE]))
+
+        def write(day: str) -> None:
+            with self._writer(table, day) as writer:
+                writer.write_table(parts[day].drop_columns([DATE]))
+
+        with self.exclusive(table, days), ThreadPoolExecutor(_WRITERS) as pool:
+            # Most of a small file's time is the wait for the disk; a few days wait in turn.
+            for _ in (pool.map if len(days) > _WRITERS else map)(write, parts):
+                pass
         return {day: part.num_rows for day, part in parts.items()}
 
     @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, fields
 from itertools import islice
 from operator import attrgetter
@@ -120,6 +120,10 @@ class WorldModel:
             with transaction(db):
                 for statement in _statements(_SCHEMA):
                     db.execute(statement)
+
+    def kept_open(self) -> AbstractContextManager[object]:
+        """A block for many days: whoever closes the file last folds its log, as long as a day."""
+        return closing(self._connect())
 
     def replace_day(self, day: str, kind: Kind, documents: Iterable[Document]) -> int:
         """Make `documents` the only ones of that day and kind, all or nothing; says how many.
