@@ -233,10 +233,11 @@ def _totals_by_domain(rows: pa.Table) -> Iterator[tuple[str, dict[str, Any]]]:
     # By date too: sums then do not depend on the order of files.
     ordered = rows.sort_by([("domain_id", "ascending"), (DATE, "ascending")]).combine_chunks()
     wanted = [(DATE, "count"), *((name, "sum") for name in _SUMMED)]
-    groups = ordered.group_by("domain_id", use_threads=False).aggregate(wanted).to_pylist()
+    groups = ordered.group_by("domain_id", use_threads=False).aggregate(wanted)
     verdicts, start = _verdicts(ordered), 0
     times, ends = _times(ordered), _ends(ordered)
-    for group in groups:
+    # Groups come in no order, the rows of each do.
+    for group in groups.sort_by("domain_id").to_pylist():
         domain_id, size = group["domain_id"], group[f"{DATE}_count"]
         sums = {name: group[f"{name}_sum"] for name in _SUMMED}
         own = times[ends[start] : ends[start + size]]
