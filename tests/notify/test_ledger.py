@@ -284,18 +284,18 @@ def test_a_process_is_gone_once_it_has_ended_and_nobody_can_tell_from_elsewhere(
     assert not certainly_gone(ELSEWHERE)
 
 
-CLAIMER = """
-import sys
-from datetime import datetime, UTC
+CLAIMER = f"""
+import datetime, sys
 from pathlib import Path
 from grace_assets.notify.ledger import Ledger
-from tests.notify.test_ledger import ENTRY, NOW, promise
+from grace_assets.notify.ledger_rows import Entry
 where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+entry, now = {ENTRY!r}, {NOW!r}
 print("ready", flush=True)
 sys.stdin.readline()
 ledger = Ledger(where)
-promise(ledger)
-print(ledger.claim(ENTRY.key, NOW, "hold") is not None, flush=True)
+ledger.promise([entry], lambda entry, correction: b"{ENTRY.content_hash}", now)
+print(ledger.claim(entry.key, now, "hold") is not None, flush=True)
 sys.stdin.readline()
 """
 
