@@ -1,5 +1,6 @@
 """Builders that several test files share."""
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ def encode(*events: dict) -> bytes:
     return b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in events)
 
 
+def pytest_collection_finish() -> None:
+    """What was collected stays: garbage collection would look through it all the time."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a real PostgreSQL; who uses it takes away what it made."""
@@ -36,6 +42,14 @@ def postgresql() -> Iterator[str]:
         unavailable("postgresql")
     with postgres.server(folder) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def days_made(tmp_path_factory) -> Path:
+    """The data directory of `tests.dashboard.pages.filled_lake`; who writes to it copies it."""
+    from tests.dashboard.pages import filled_lake
+
+    return filled_lake(tmp_path_factory.mktemp("days"))
 
 
 @pytest.fixture

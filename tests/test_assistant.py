@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from grace_assets.api.access import Access
 from grace_assets.cli import main
 from grace_assets.serving import application
 from grace_assets.settings import Settings
-from tests.dashboard.pages import filled_lake
 from tests.serving import serve
 
 GRACE = str(Path(sys.executable).with_name("grace"))
@@ -45,8 +45,8 @@ WRAPPED = {"trends", "points", "follow_ups", "notes"}
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return filled_lake(tmp_path_factory.mktemp("lake"))
+def root(tmp_path_factory, days_made) -> Path:
+    return Path(shutil.copytree(days_made, tmp_path_factory.mktemp("assistant") / "lake"))
 
 
 @pytest.fixture(scope="module")

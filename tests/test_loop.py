@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -150,6 +151,12 @@ def filled(loop) -> Loop:
     return loop
 
 
+@pytest.fixture
+def made(tmp_path, days_made) -> Loop:
+    """As `filled`, and run over all days."""
+    return Loop(Path(shutil.copytree(days_made, tmp_path / "made")))
+
+
 def test_one_run_makes_every_table_and_every_day(filled):
     result = filled.run(*DAYS, **{DELIVER_TAG: "never"})
     assert result.success
@@ -169,15 +176,14 @@ def test_one_run_makes_every_table_and_every_day(filled):
     assert len(filled.table("status_briefs")) == 6
 
 
-def test_one_run_makes_what_day_by_day_makes(filled, tmp_path_factory):
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+def test_one_run_makes_what_day_by_day_makes(made, tmp_path_factory):
     other = Loop(tmp_path_factory.mktemp("other"))
     other.take(*missions())
     other.take_samples(samples())
     for day in DAYS:
         other.run(day, **{DELIVER_TAG: "never"})
     for name in TABLES:
-        one, many = filled.table(name), other.table(name)
+        one, many = made.table(name), other.table(name)
         for row in (*one, *many):
             row.pop("received_at", None)
             if name == "mission_events":
@@ -186,23 +192,22 @@ def test_one_run_makes_what_day_by_day_makes(filled, tmp_path_factory):
 
 
 @pytest.mark.parametrize("missions_at_once", [1, 9])
-def test_how_many_missions_are_worked_on_at_once_changes_nothing(filled, missions_at_once):
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
-    whole = {name: filled.table(name) for name in TABLES}
-    moment = filled.store.moment
-    filled.store = StoreAt(
-        data_dir=str(filled.root),
+def test_how_many_missions_are_worked_on_at_once_changes_nothing(made, missions_at_once):
+    whole = {name: made.table(name) for name in TABLES}
+    moment = made.store.moment
+    made.store = StoreAt(
+        data_dir=str(made.root),
         timezone="UTC",
         moment=moment,
         missions_at_once=missions_at_once,
     )
-    work = list(portions(filled.store, DAYS))
+    work = list(portions(made.store, DAYS))
     assert [len(portion.days) for portion in work] == {1: [1] * 11, 9: [2, 2, 2]}[missions_at_once]
     assert all(portion.whole for portion in work) == (missions_at_once == 9)
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+    made.run(*DAYS, **{DELIVER_TAG: "never"})
     for name, rows in whole.items():
         # What was said of a large day stands by domain.
-        assert sorted(filled.table(name), key=repr) == sorted(rows, key=repr), name
+        assert sorted(made.table(name), key=repr) == sorted(rows, key=repr), name
 
 
 def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(filled, monkeypatch):
@@ -235,37 +240,35 @@ def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(fill
     assert stood() == sorted({**before, "search-0": "apples", "pay-0-8": "zoo"}.items())
 
 
-def test_everything_twice_is_everything_once(filled):
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
-    first = {name: filled.table(name) for name in TABLES}
-    announced = (filled.root / "outbox" / "missions.jsonl").read_bytes()
-    documents = filled.store.world().count("mission"), filled.store.world().count("brief")
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
-    filled.run(DAYS[2], **{DELIVER_TAG: "never"})
-    assert {name: filled.table(name) for name in TABLES} == first
-    assert (filled.root / "outbox" / "missions.jsonl").read_bytes() == announced
+def test_everything_twice_is_everything_once(made):
+    first = {name: made.table(name) for name in TABLES}
+    announced = (made.root / "outbox" / "missions.jsonl").read_bytes()
+    documents = made.store.world().count("mission"), made.store.world().count("brief")
+    made.run(*DAYS, **{DELIVER_TAG: "never"})
+    made.run(DAYS[2], **{DELIVER_TAG: "never"})
+    assert {name: made.table(name) for name in TABLES} == first
+    assert (made.root / "outbox" / "missions.jsonl").read_bytes() == announced
     assert documents == (20, 6)
-    assert (filled.store.world().count("mission"), filled.store.world().count("brief")) == (20, 6)
+    assert (made.store.world().count("mission"), made.store.world().count("brief")) == (20, 6)
 
 
-def test_a_correction_that_moves_leaves_its_old_day_everywhere(filled):
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+def test_a_correction_that_moves_leaves_its_old_day_everywhere(made):
     moved = event(
         "search-0",
         domain_id="search",
         started_at=f"{DAYS[5]}T10:00:00Z",
         completed_at=f"{DAYS[5]}T10:30:00Z",
     )
-    filled.take(moved)
-    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
-    filled.run(DAYS[5], **{DELIVER_TAG: "never"})
+    made.take(moved)
+    made.run(DAYS[0], **{DELIVER_TAG: "never"})
+    made.run(DAYS[5], **{DELIVER_TAG: "never"})
     for name in ("mission_events", "mission_outcomes"):
-        days = [r["date"] for r in filled.table(name) if r["mission_id"] == "search-0"]
+        days = [r["date"] for r in made.table(name) if r["mission_id"] == "search-0"]
         assert days == [DAYS[5]], name
-    rolled = {(r["date"], r["domain_id"]): r["missions"] for r in filled.table("domain_daily")}
+    rolled = {(r["date"], r["domain_id"]): r["missions"] for r in made.table("domain_daily")}
     assert (DAYS[0], "search") not in rolled
     assert rolled[DAYS[5], "search"] == 1
-    assert filled.store.world().count("mission") == 20
+    assert made.store.world().count("mission") == 20
 
 
 def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
@@ -290,14 +293,13 @@ def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
         assert landing.due("rejudge", at + timedelta(days=9)) == {}
 
 
-def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(filled):
-    filled.run(*DAYS, **{DELIVER_TAG: "never"})
+def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(made):
     (request,) = [
         json.loads(line)
-        for line in (filled.root / "outbox/missions.jsonl").read_text("utf-8").splitlines()
+        for line in (made.root / "outbox/missions.jsonl").read_text("utf-8").splitlines()
     ]
     assert (request["domain_id"], request["title"]) == ("payments", "Investigate payments issues")
-    (row,) = filled.table("follow_up_missions")
+    (row,) = made.table("follow_up_missions")
     assert (row["status"], row["follow_up_id"]) == ("open", request["follow_up_id"])
     done = event(
         "fu",
@@ -305,11 +307,11 @@ def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(fill
         completed_at=f"{DAYS[5]}T11:00:00Z",
         follow_up_id=request["follow_up_id"],
     )
-    filled.take(done)
-    filled.run(DAYS[5], **{DELIVER_TAG: "never"})
-    (row,) = filled.table("follow_up_missions")
+    made.take(done)
+    made.run(DAYS[5], **{DELIVER_TAG: "never"})
+    (row,) = made.table("follow_up_missions")
     assert (row["status"], row["closed_by_mission_id"]) == ("closed", "fu")
-    (mission,) = [r for r in filled.table("mission_outcomes") if r["mission_id"] == "fu"]
+    (mission,) = [r for r in made.table("mission_outcomes") if r["mission_id"] == "fu"]
     assert row["verdict"] == mission["verdict"] == "no_sustained_problem"
 
 

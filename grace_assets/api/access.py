@@ -185,7 +185,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 present = {name for name, _ in headers}
-                message["headers"] = [*headers, *(own for own in _SEAL if own[0] not in present)]
+                message["headers"] = [*headers, *[own for own in _SEAL if own[0] not in present]]
             await send(message)
 
         if not (scope["path"] in self._open_paths and scope["method"] in _SAFE):

@@ -96,8 +96,8 @@ def build_app(
                 open_paths=always_open,
                 count_write=(writes or WriteLimit(None)).check,
             ),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
             Middleware(SendAgain, prepared=prepared),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
         ],
         exception_handlers={
             HTTPException: _refused,

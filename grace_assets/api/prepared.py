@@ -1,7 +1,8 @@
 """Answers that are sent again as they were, in front of the framework that would make them anew.
 
 Matching a route and checking its parameters takes far longer than sending a few kilobytes. Who
-may ask and by which name is checked before: this stands behind the gate.
+may ask is checked before: this stands behind the gate. By which name stands in the key: nothing is
+made, and so kept, for a name that is not answered.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from grace_assets.api.answers import encoded, unchanged
 KEPT_SECONDS, KEPT_ANSWERS = 1.0, 256
 
 Tables = tuple[str, ...]
-_Key = tuple[str, bytes]
+_Key = tuple[str, bytes, bytes]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class _Kept:
 
 
 class Prepared:
-    """Answers by path and query, for as long as `version` of the tables they are of is the same.
+    """Answers by path, query and host, as long as `version` of the tables they are of is the same.
 
     What others than we put into the tables shows when an answer is `KEPT_SECONDS` old.
     """
@@ -72,11 +73,13 @@ class Prepared:
 
 
 def _key(scope: Scope) -> _Key:
-    return scope["path"], scope["query_string"]
+    # The first, as Starlette's check of hosts takes it.
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return scope["path"], scope["query_string"], host
 
 
 class SendAgain:
-    """In front of the routes: what `prepared` has found goes out, all else is made there."""
+    """In front of hosts and routes: what `prepared` has found goes out, all else is made there."""
 
     def __init__(self, app: ASGIApp, prepared: Prepared) -> None:
         self._app = app

@@ -46,6 +46,7 @@ def _time(facts: Facts, t: Telling, times: np.ndarray, label: str, what: str) ->
         return Result(mean, "seconds", 1, None, facts.ids(MAX_SOURCES), tuple(figures))
     sure = f" ({t.duration_interval(interval)})" if interval else ""
     t.say(f"The mean {what} is {t.duration(mean)}{sure}, over {t.counted(len(times), 'mission')}.")
+    times = np.sort(times)
     middle, most = (quantile(times, p) for p in (0.5, 0.9))
     for name, value, p in (("p50", middle, 0.5), ("p90", most, 0.9)):
         around = quantile_interval(times, p)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core.calendar_windows import Window
 from grace_assets.core.schemas import DATE, SEVERITIES, VERDICTS
-from grace_assets.core.uncertainty import Interval, quantile_interval, quantiles, wilson_interval
+from grace_assets.core.uncertainty import Interval, quantile, quantile_interval, wilson_interval
 
 TOP_ISSUES = 5
 
@@ -194,9 +194,7 @@ def _totals(
     missions, successes, restored = (
         sums[name] or 0 for name in ("missions", "successes", "mttr_count")
     )
-    # Ordered once: the quantiles and their intervals then find their ranks at once.
     times = np.sort(times)
-    median, most = quantiles(times, (0.5, 0.9))
     return {
         "total_missions": missions,
         "successes": successes,
@@ -209,9 +207,9 @@ def _totals(
         "mttr_seconds": _mean(sums, "mttr_seconds_sum", "mttr_count"),
         "mttr_count": restored,
         "without_time_to_restore": missions - restored,
-        "mttr_p50_seconds": median,
+        "mttr_p50_seconds": quantile(times, 0.5),
         "mttr_p50_interval": quantile_interval(times, 0.5),
-        "mttr_p90_seconds": most,
+        "mttr_p90_seconds": quantile(times, 0.9),
         "mttr_p90_interval": quantile_interval(times, 0.9),
         "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS if verdict in verdicts},
     }
@@ -233,10 +231,11 @@ def _totals_by_domain(rows: pa.Table) -> Iterator[tuple[str, dict[str, Any]]]:
     # By date too: sums then do not depend on the order of files.
     ordered = rows.sort_by([("domain_id", "ascending"), (DATE, "ascending")]).combine_chunks()
     wanted = [(DATE, "count"), *((name, "sum") for name in _SUMMED)]
-    groups = ordered.group_by("domain_id", use_threads=False).aggregate(wanted).to_pylist()
+    groups = ordered.group_by("domain_id", use_threads=False).aggregate(wanted)
     verdicts, start = _verdicts(ordered), 0
     times, ends = _times(ordered), _ends(ordered)
-    for group in groups:
+    # Groups come in no order, the rows of each do.
+    for group in groups.sort_by("domain_id").to_pylist():
         domain_id, size = group["domain_id"], group[f"{DATE}_count"]
         sums = {name: group[f"{name}_sum"] for name in _SUMMED}
         own = times[ends[start] : ends[start + size]]

@@ -6,8 +6,6 @@ dates, never hours.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, get_args
@@ -43,16 +41,13 @@ class Window:
         """Whether it holds `day` (`YYYY-MM-DD`)."""
         return self.first.isoformat() <= day <= self.last.isoformat()
 
-    def days_of(self, days: Sequence[str]) -> Sequence[str]:
-        """Those of `days` (ascending) that it holds."""
-        first = bisect_left(days, self.first.isoformat())
-        return days[first : bisect_right(days, self.last.isoformat())]
-
     def of(self, rows: pa.Table) -> pa.Table:
         """The rows of a table (`date` in front) that lie in the window."""
         days = rows[DATE]
         late = pc.greater_equal(days, self.first.isoformat())
-        return rows.filter(pc.and_(late, pc.less_equal(days, self.last.isoformat())))
+        within = pc.and_(late, pc.less_equal(days, self.last.isoformat()))
+        # Mostly all: rows are read by their days, and copying lists of times takes long.
+        return rows if pc.all(within).as_py() else rows.filter(within)
 
 
 def window(period_days: int, end_date: date) -> Window:
@@ -81,6 +76,8 @@ def label(day: date, granularity: Granularity) -> date:
 
 def labelled(rows: pa.Table, granularity: Granularity) -> pa.Table:
     """The rows with the label of their day instead of it in `date`."""
+    if granularity == "daily":
+        return rows
     days = pc.unique(rows[DATE])
     labels = [label(date.fromisoformat(day), granularity).isoformat() for day in days.to_pylist()]
     found = pc.take(pa.array(labels, pa.string()), pc.index_in(rows[DATE], days))

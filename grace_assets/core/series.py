@@ -62,10 +62,11 @@ def missions_per_domain(
     rows = labelled(window.of(daily), granularity)
     keys = ["domain_id", DATE]
     groups = rows.group_by(keys, use_threads=False).aggregate([("missions", "sum")])
+    ordered = groups.sort_by([(key, "ascending") for key in keys])
+    columns = (ordered[name].to_pylist() for name in (*keys, "missions_sum"))
     counts: dict[str, list[MissionCount]] = {}
-    for row in groups.sort_by([(key, "ascending") for key in keys]).to_pylist():
-        point = MissionCount(row[DATE], row["missions_sum"])
-        counts.setdefault(row["domain_id"], []).append(point)
+    for domain_id, day, missions in zip(*columns, strict=True):
+        counts.setdefault(domain_id, []).append(MissionCount(day, missions))
     return counts
 
 
@@ -94,7 +95,7 @@ def restore_quantiles(
             quantile_interval(values, 0.9),
             len(values),
         )
-        for day, values in sorted(times.items())
+        for day, values in ((day, sorted(its)) for day, its in sorted(times.items()))
         if values
     ]
 
@@ -111,10 +112,8 @@ def _means(
     daily: pa.Table, window: Window, granularity: Granularity, total: str, count: str
 ) -> list[tuple[str, float, int]]:
     """(date, mean, count) of a sum and its count, for dates with a count."""
-    rows = labelled(window.of(daily).sort_by([(DATE, "ascending")]), granularity)
+    rows = labelled(window.of(daily.select([DATE, total, count])).sort_by(DATE), granularity)
     groups = rows.group_by(DATE, use_threads=False).aggregate([(total, "sum"), (count, "sum")])
-    return [
-        (row[DATE], row[f"{total}_sum"] / row[f"{count}_sum"], row[f"{count}_sum"])
-        for row in groups.sort_by(DATE).to_pylist()
-        if row[f"{count}_sum"]
-    ]
+    ordered = groups.sort_by(DATE)
+    columns = (ordered[name].to_pylist() for name in (DATE, f"{total}_sum", f"{count}_sum"))
+    return [(day, summed / n, n) for day, summed, n in zip(*columns, strict=True) if n]

@@ -47,51 +47,38 @@ def wilson_interval(k: int, n: int) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def quantile(values: Sequence[float] | np.ndarray, p: float) -> float | None:
-    """One of `quantiles`."""
-    return quantiles(values, (p,))[0]
-
-
-def quantiles(
-    values: Sequence[float] | np.ndarray, ps: Sequence[float]
-) -> list[float] | list[None]:
-    """The quantiles `ps` (0..1) of `values` in their unit, in any order; nulls where none are.
+def quantile(ascending: Sequence[float] | np.ndarray, p: float) -> float | None:
+    """The quantile `p` (0..1) of ordered values, in their unit; null where there are none.
 
     Interpolated linearly between the two ranks around 1 + (n − 1) p, as numpy's default, R's and
-    DuckDB's `quantile_cont` do (Hyndman and Fan 1996, Am. Stat. 50:361, type 7).
+    DuckDB's `quantile_cont` do (Hyndman and Fan 1996, Am. Stat. 50:361, type 7). np.quantile says
+    the same and takes ten times as long for a few thousand values.
     """
-    n = len(values)
+    n = len(ascending)
     if not n:
-        return [None] * len(ps)
-    places = [(n - 1) * p for p in ps]
-    lower = [math.floor(place) for place in places]
-    ordered = np.partition(values, sorted({*lower, *(min(low + 1, n - 1) for low in lower)}))
-    # np.quantile says the same and takes ten times as long for a few thousand values.
-    return [
-        float(_between(ordered[low], ordered[min(low + 1, n - 1)], place - low))
-        for low, place in zip(lower, places, strict=True)
-    ]
+        return None
+    place = (n - 1) * p
+    low = math.floor(place)
+    return float(_between(ascending[low], ascending[min(low + 1, n - 1)], place - low))
 
 
 def quantile_interval(
-    values: Sequence[float] | np.ndarray, p: float
+    ascending: Sequence[float] | np.ndarray, p: float
 ) -> tuple[float | None, float | None]:
-    """The interval of the `p` quantile: two of the `values` themselves, whatever their shape.
+    """The interval of the `p` quantile of ordered values: two of them, whatever their shape.
 
     The number of values below the true quantile is binomial (n, p); the bounds are the narrowest
     ranks that each miss at most `TAIL` (Conover 1999, Practical Nonparametric Statistics, 3.2).
     A bound is null where n is too small to have one: the median needs 6 values, the upper bound
     of the 90 % quantile needs 36.
     """
-    n = len(values)
+    n = len(ascending)
     if not n:
         return None, None
     low, high = _ranks(n, p)
-    ranks = [rank - 1 for rank in (low, high) if 1 <= rank <= n]
-    ordered = np.partition(values, ranks) if ranks else values
     return (
-        float(ordered[low - 1]) if low else None,
-        float(ordered[high - 1]) if high <= n else None,
+        float(ascending[low - 1]) if low else None,
+        float(ascending[high - 1]) if high <= n else None,
     )
 
 

@@ -230,7 +230,7 @@ class Analytics:
     def _open_follow_ups(self, end_date: date) -> dict[str, int]:
         """As they stood at the end of the date: one opened long before may still be open."""
         end = end_date.isoformat()
-        opened = [day for day in self._lake.days("follow_up_missions") if day <= end]
+        opened = self._lake.days("follow_up_missions", last=end)
         follow_ups = self.of_days("follow_up_missions", opened, _FOLLOW_UPS)
         later: frozenset[str] = frozenset()
         if pc.any(pc.equal(follow_ups["status"], "closed")).as_py():
@@ -240,7 +240,8 @@ class Analytics:
         return analytics.open_follow_ups(follow_ups, later, end_date)
 
     def _within(self, table: str, span: Window, columns: Columns = None) -> pa.Table:
-        return self.of_days(table, span.days_of(self._lake.days(table)), columns)
+        days = self._lake.days(table, span.first.isoformat(), span.last.isoformat())
+        return self.of_days(table, days, columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
         return self.of_days(table, self._lake.days(table), columns)

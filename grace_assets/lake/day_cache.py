@@ -133,15 +133,15 @@ def _read(path: Path, table: str, columns: Columns = None) -> _Month:
     expected = pa.schema([schema.field(field) for field in fields])
     # Without threads: for files this small they take longer to start than to read.
     options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
-    listed, rows = {}, expected.empty_table()
-    try:
-        with path.open("rb") as file:
-            reader = pa.ipc.open_file(file, options=options)
-            if reader.schema == expected:
-                listed = json.loads((reader.schema.metadata or {}).get(_DAYS, "{}"))
-                rows = reader.read_all()
-    except (OSError, pa.ArrowInvalid):
-        listed = {}
+    listed, rows = {}, None
+    # pyarrow's own file: one of Python's it reads through many small calls.
+    with suppress(OSError, pa.ArrowInvalid), pa.OSFile(str(path)) as file:
+        reader = pa.ipc.open_file(file, options=options)
+        if reader.schema == expected:
+            rows = reader.read_all()
+            listed = json.loads((reader.schema.metadata or {}).get(_DAYS, "{}"))
+    if rows is None:
+        rows = expected.empty_table()
     days = {day: (count, tuple(signature)) for day, (count, signature) in listed.items()}
     return _Month(days, rows.select(names).replace_schema_metadata())
 

@@ -43,14 +43,17 @@ class Lake:
         self.exclusive = self._locks.exclusive
         self.cache = root / "cache"
 
-    def days(self, table: str) -> list[str]:
-        """The days that have been written, ascending."""
-        return sorted({*self.own_days(table), *self._months.days(table)})
+    def days(self, table: str, first: str = "", last: str = "~") -> list[str]:
+        """The days that have been written, ascending; all, or those from `first` to `last`."""
+        compacted = [day for day in self._months.days(table) if first <= day <= last]
+        return sorted({*self.own_days(table, first, last), *compacted})
 
-    def own_days(self, table: str) -> list[str]:
+    def own_days(self, table: str, first: str = "", last: str = "~") -> list[str]:
         """The days that have a file of their own, in no order."""
         names = self._files.names(_folder(table))
-        return [name.removeprefix(f"{DATE}=") for name in names if name.startswith(f"{DATE}=")]
+        # Compared as they are: an answer lists years to find the few days of its window.
+        low, high, start = f"{DATE}={first}", f"{DATE}={last}", len(f"{DATE}=")
+        return [name[start:] for name in names if low <= name <= high]
 
     def signatures(self, table: str, days: Sequence[str]) -> list[Signature | None]:
         """What differs once a day was made again; null for a day that was never written."""

@@ -5,21 +5,16 @@ import json
 import pytest
 
 from grace_assets.api.ask import Answer, Unknown
-from grace_assets.assets.delivery import DELIVER_TAG
 from tests.api.test_reads import app_of
 from tests.serving import serve
-from tests.test_loop import DAYS, Loop, missions, samples
+from tests.test_loop import DAYS, Loop
 
 JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory):
-    loop = Loop(tmp_path_factory.mktemp("lake"))
-    loop.take(*missions())
-    loop.take_samples(samples())
-    loop.run(*DAYS, **{DELIVER_TAG: "never"})
-    with serve(app_of(loop)) as client:
+def client(days_made):
+    with serve(app_of(Loop(days_made))) as client:
         yield client
 
 

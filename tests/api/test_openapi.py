@@ -27,6 +27,11 @@ CHECKS = (
 )
 
 
+@pytest.fixture(scope="module")
+def document(tmp_path_factory) -> dict:
+    return app_of(Loop(tmp_path_factory.mktemp("lake"))).openapi()
+
+
 def test_every_answer_is_one_that_the_openapi_describes(tmp_path):
     loop = Loop(tmp_path)
     loop.take(*missions()[:4])
@@ -40,8 +45,8 @@ def test_every_answer_is_one_that_the_openapi_describes(tmp_path):
             ask(operation, each)
 
 
-def test_every_figure_is_defined_by_the_page_of_definitions(tmp_path):
-    schemas = app_of(Loop(tmp_path)).openapi()["components"]["schemas"]
+def test_every_figure_is_defined_by_the_page_of_definitions(document):
+    schemas = document["components"]["schemas"]
     figures = ("DomainTrend", "AnalyticsStats", "MttrPoint", "EffectivenessPoint", "MissionCount")
     figures += ("OutcomeStats", "Answer", "Figure", "Mission", "FollowUp", "Verdict")
     for name in figures:
@@ -58,15 +63,14 @@ def test_every_figure_is_defined_by_the_page_of_definitions(tmp_path):
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ANSWERS, ids=[key[1] for key in ANSWERS])
-def test_an_example_is_what_its_schema_allows(tmp_path, method, path, status):
-    document = app_of(Loop(tmp_path)).openapi()
+def test_an_example_is_what_its_schema_allows(document, method, path, status):
     content = document["paths"][path][method]["responses"][status]["content"]["application/json"]
     schema = {**content["schema"], "components": document["components"]}
     Draft202012Validator(schema).validate(content["example"])
 
 
-def test_every_parameter_is_described(tmp_path):
-    for path, operations in app_of(Loop(tmp_path)).openapi()["paths"].items():
+def test_every_parameter_is_described(document):
+    for path, operations in document["paths"].items():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
                 said = parameter.get("description") or parameter["schema"].get("description")

@@ -1,6 +1,8 @@
 """The API over a small real lake, on a real server."""
 
+import shutil
 import time
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,7 +13,7 @@ from grace_assets.api.generate import Generator
 from grace_assets.assets.delivery import DELIVER_TAG
 from tests.conftest import event
 from tests.serving import serve
-from tests.test_loop import DAYS, FIRST, Loop, missions, samples
+from tests.test_loop import DAYS, FIRST, Loop
 
 
 def app_of(loop: Loop, env=None, host="127.0.0.1", **more):
@@ -31,12 +33,8 @@ def app_of(loop: Loop, env=None, host="127.0.0.1", **more):
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory) -> Loop:
-    loop = Loop(tmp_path_factory.mktemp("lake"))
-    loop.take(*missions())
-    loop.take_samples(samples())
-    loop.run(*DAYS, **{DELIVER_TAG: "never"})
-    return loop
+def filled(tmp_path_factory, days_made) -> Loop:
+    return Loop(Path(shutil.copytree(days_made, tmp_path_factory.mktemp("api") / "lake")))
 
 
 @pytest.fixture(scope="module")

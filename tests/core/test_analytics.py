@@ -259,6 +259,18 @@ def test_every_domain_with_missions_has_its_own_trend_and_equals_it_asked_for_al
     assert (total.start_date, total.end_date, total.period_days) == ("2026-03-02", "2026-03-31", 30)
 
 
+def test_each_of_many_domains_has_its_own_times():
+    rows = daily(
+        mission(f"m{n}-{day}", day, domain_id=f"domain-{n}", time_to_restore_seconds=float(n))
+        for n in range(200)
+        for day in ("2026-03-03", "2026-03-04")
+    )
+    trends = analytics.domain_trends(rows, kpis(), problems(), {}, MONTH)
+    found = {t.domain_id: (t.mttr_seconds, t.mttr_p50_seconds, t.mttr_count) for t in trends}
+    assert found == {f"domain-{n}": (float(n), float(n), 2) for n in range(200)}
+    assert list(found) == sorted(found)
+
+
 def test_kpi_trends_are_means_over_missions_of_the_change_as_measured():
     day, next_day = "2026-03-10", "2026-03-11"
     found = trend(

@@ -550,28 +550,24 @@ def slowly(mission: dict, series: dict[str, list[tuple]], busy: list[dict], rule
 
 def test_many_missions_are_judged_in_seconds_as_one_by_one():
     rules = catalogue(RULES)
-    table, points = crowd(20_000, 25, 20)
+    table, points = crowd(5_000, 10, 20)
     begun = time.perf_counter()
     found = judge(table, points, rules, LATER)
-    assert time.perf_counter() - begun < 60
-    assert found.num_rows == 100_000
-    chosen = pa.array(np.random.default_rng(6).integers(0, 20_000, 4))
+    assert time.perf_counter() - begun < 15
+    assert found.num_rows == 25_000
+    chosen = pa.array(np.random.default_rng(6).integers(0, 5_000, 4))
     everyone = table.select(["domain_id", "started_at", "completed_at"]).to_pylist()
     for mission in table.take(chosen).to_pylist():
         domain = mission["domain_id"]
         own = points.filter(pa.compute.equal(points["domain_id"], domain))
         rows = found.filter(pa.compute.equal(found["mission_id"], mission["mission_id"]))
         near = timedelta(days=16)
-        series = {
-            m: [
-                (at, value)
-                for name, at, value in zip(
-                    *(own[c].to_pylist() for c in ("metric", "timestamp", "value")), strict=True
-                )
-                if name == m and abs(at - mission["started_at"]) < near
-            ]
-            for m in METRICS
-        }
+        series = {m: [] for m in METRICS}
+        for name, at, value in zip(
+            *(own[c].to_pylist() for c in ("metric", "timestamp", "value")), strict=True
+        ):
+            if abs(at - mission["started_at"]) < near:
+                series[name].append((at, value))
         busy = [b for b in everyone if b["domain_id"] == domain]
         expected = slowly(mission, series, busy, rules)
         assert rows["metric"].to_pylist() == list(METRICS)

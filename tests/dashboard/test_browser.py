@@ -8,7 +8,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.browser import axe, chromium, dress, served
-from tests.dashboard.pages import WINDOW, app, filled_lake
+from tests.dashboard.pages import WINDOW, app
 
 PAGES = {
     "overview": f"/?{WINDOW}",
@@ -23,9 +23,8 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    root = filled_lake(tmp_path_factory.mktemp("lake"))
-    with served(app(root, dagster_url="http://dagster.example")) as url:
+def address(days_made):
+    with served(app(days_made, dagster_url="http://dagster.example")) as url:
         yield url
 
 

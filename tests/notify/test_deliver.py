@@ -172,7 +172,7 @@ def killed_at_line(number: int, act: Callable[[], object]) -> bool:
 def test_wherever_a_run_is_killed_one_unmarked_message_arrives_at_most(
     tmp_path: Path, webhook: StrictSlack
 ):
-    """Before every seventh of the lines of `notify` that a delivery runs through."""
+    """Before every eleventh of the lines of `notify` that a delivery runs through."""
     unmarked, repeated, number = [], 0, 1
     while True:
         folder = tmp_path / str(number)
@@ -186,7 +186,7 @@ def test_wherever_a_run_is_killed_one_unmarked_message_arrives_at_most(
         assert marked in ([False], [True], [False, True]), f"killed at line {number}"
         unmarked.append(marked.count(False))
         repeated += len(marked) == 2
-        number += 7
+        number += 11
     assert len(unmarked) > 20
     assert max(unmarked) == 1
     assert repeated, "a kill after the message was taken was among them"

@@ -284,33 +284,34 @@ def test_a_process_is_gone_once_it_has_ended_and_nobody_can_tell_from_elsewhere(
     assert not certainly_gone(ELSEWHERE)
 
 
-CLAIMER = """
-import sys, time
-from datetime import datetime, UTC
+CLAIMER = f"""
+import datetime, sys
 from pathlib import Path
 from grace_assets.notify.ledger import Ledger
-from tests.notify.test_ledger import ENTRY, NOW, promise
+from grace_assets.notify.ledger_rows import Entry
 where = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
-while time.time() < float(sys.argv[2]):
-    pass
+entry, now = {ENTRY!r}, {NOW!r}
+print("ready", flush=True)
+sys.stdin.readline()
 ledger = Ledger(where)
-promise(ledger)
-print(ledger.claim(ENTRY.key, NOW, "hold") is not None)
-time.sleep(1)
+ledger.promise([entry], lambda entry, correction: b"{ENTRY.content_hash}", now)
+print(ledger.claim(entry.key, now, "hold") is not None, flush=True)
+sys.stdin.readline()
 """
 
 
 def test_of_processes_that_start_together_one_gets_the_row(where: Path | str):
-    import time
-
-    command = [sys.executable, "-W", "error", "-c", CLAIMER, str(where), str(time.time() + 3)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(5)
-    ]
-    results = [process.communicate(timeout=60) for process in running]
-    assert [error for _, error in results] == [""] * 5
-    assert sorted(out.strip() for out, _ in results) == ["False"] * 4 + ["True"]
+    command = [sys.executable, "-W", "error", "-c", CLAIMER, str(where)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    running = [subprocess.Popen(command, text=True, **pipes) for _ in range(5)]
+    # All are there before the first begins, and none ends before the last has its answer.
+    assert [process.stdout.readline() for process in running] == ["ready\n"] * 5
+    for process in running:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.stdout.readline().strip() for process in running]
+    assert [process.communicate(timeout=60)[1] for process in running] == [""] * 5
+    assert sorted(told) == ["False"] * 4 + ["True"]
 
 
 def test_sqlite_flushes_every_commit(tmp_path: Path):
