@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -22,12 +20,13 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
+from grace_assets.lake.arrivals import Line, Rejected
 from grace_assets.lake.bucket_inbox import dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.files import S3Files
-from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
+from grace_assets.lake.landing import Counts, FilePosition, Landing
+from grace_assets.lake.mission_files import batches, opened, take_file
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
-from grace_assets.sources import cloudevents
 
 QUIET_SECONDS = 60.0
 """A file unchanged for so long is complete: its torn tail is judged and the file archived."""
@@ -35,7 +34,6 @@ SETTLE_SECONDS = 2.0
 """A sample file unchanged for so long is whole: Parquet and CSV have no other end mark."""
 WRONG_CLOCK_SECONDS = 3600.0
 """A file from further ahead was written by a clock that was wrong, and is not waited for."""
-BATCH_LINES = 20_000
 LOOK_BACK = 200
 """Archived files looked at again each time, for a writer that still held one open."""
 
@@ -94,17 +92,9 @@ class Inbox:
             if drop.holds_samples:
                 self._take_sample_file(drop.local, drop.name, intake)
             else:
-                intake.missions += self.take_file(drop.local, drop.name)
+                intake.missions += take_file(self._landing, drop.local, drop.name)
                 intake.files += 1
         return intake
-
-    def take_file(self, path: Path, origin: str | None = None) -> Counts:
-        """All lines of a whole mission file, the last one too; durable on return."""
-        counts = Counts()
-        with path.open("rb") as file:
-            for batch in _batches(file, 1):
-                counts += self._landing.add(origin or str(path), _opened(batch), datetime.now(UTC))
-        return counts
 
     def take_sample_file(
         self, path: Path, origin: str | None = None
@@ -158,7 +148,7 @@ class Inbox:
             position = self._resume(path, status, file)
             file.seek(position.offset)
             offset, line, digest = position.offset, position.line, position.prefix
-            for batch in _batches(file, line + 1):
+            for batch in batches(file, line + 1):
                 taken = [entry for entry in batch if entry.raw.endswith(b"\n") or whole]
                 if not taken:
                     break
@@ -167,7 +157,7 @@ class Inbox:
                 digest = _digest(file, offset)
                 intake.missions += self._landing.add(
                     path.name,
-                    _opened(taken),
+                    opened(taken),
                     datetime.now(UTC),
                     FilePosition(str(path), status.st_dev, status.st_ino, offset, line, digest),
                 )
@@ -227,29 +217,6 @@ def _untouched(path: Path, now: datetime, seconds: float) -> bool:
     """Whether a file has been as it is for so long."""
     age = now.timestamp() - path.stat().st_mtime
     return age >= seconds or age < -WRONG_CLOCK_SECONDS
-
-
-def _batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:
-    """Lines with their newline, in batches, numbered on from `first_number`."""
-    batch: list[Line] = []
-    for number, raw in enumerate(iter(file.readline, b""), start=first_number):
-        batch.append(Line(number, raw))
-        if len(batch) == BATCH_LINES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _opened(batch: list[Line]) -> list[Line]:
-    """Lines whose CloudEvents are taken out of their envelopes; others, and broken ones, as is."""
-    opened = []
-    for line in batch:
-        if cloudevents.is_envelope(line.raw):
-            with suppress(cloudevents.CloudEventError):
-                line = Line(line.number, cloudevents.unwrap(line.raw))
-        opened.append(line)
-    return opened
 
 
 def _digest(file: BinaryIO, offset: int) -> bytes:

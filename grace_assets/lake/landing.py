@@ -8,32 +8,37 @@ data on disk. Tables are derived from here and can always be made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-import msgspec
-import pyarrow as pa
-
-from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
+from grace_assets.core.events import Accepted, day_of, parse
+from grace_assets.core.moments import micros, moment
+from grace_assets.lake.arrivals import Judged, Line, Rejected, judge, unpack
 from grace_assets.lake.database import open_database
 from grace_assets.lake.domains import EVERY, Domains
+from grace_assets.lake.landing_migration import move_into_blocks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (
-  seq INTEGER PRIMARY KEY, mission_id TEXT NOT NULL, revision INTEGER NOT NULL,
-  received_at INTEGER NOT NULL, origin TEXT NOT NULL, raw BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS block (
+  seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, origin TEXT NOT NULL, raw BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS mission (
   mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
   started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
-  revision INTEGER NOT NULL, content_hash BLOB NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
-DROP INDEX IF EXISTS mission_by_day;
+  revision INTEGER NOT NULL, block INTEGER NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS mission_by_day_domain ON mission (day, domain_id);
 CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
+CREATE TABLE IF NOT EXISTS earlier (
+  mission_id TEXT NOT NULL, revision INTEGER NOT NULL, block INTEGER NOT NULL,
+  place INTEGER NOT NULL, PRIMARY KEY (mission_id, revision)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rejected (
   seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, day TEXT NOT NULL, origin TEXT NOT NULL,
   line INTEGER NOT NULL, field TEXT, reason TEXT NOT NULL, raw BLOB NOT NULL, kind TEXT NOT NULL,
@@ -54,40 +59,17 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 Due = Literal["rejudge", "hold", "source"]
 """Why a day waits: for a window to close, a later look at its recoveries, a source that failed."""
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One raw line (or array element) of an input, numbered from 1."""
-
-    # Lines wait by the ten thousand: the garbage collector would look through them again and
-    # again, and find nothing, for as long as taking them in takes.
-    number: int
-    raw: bytes
-
-
-class _Arrival(msgspec.Struct, frozen=True, gc=False):
-    """What the landing keeps of a valid line; times in microseconds since the epoch."""
-
-    line: Line
-    mission_id: str
-    day: str
-    domain_id: str
-    started_at: int
-    completed_at: int
-    digest: bytes
+Place = tuple[int, int]
+"""Which line of which block: the block's `seq`, and a number counted from 0."""
 
 
 @dataclass(frozen=True)
-class Rejected:
-    received_at: datetime
-    day: str
-    origin: str
-    line: int
-    field: str | None
-    reason: str
+class _Stored:
+    """A line as a block has it."""
+
     raw: bytes
-    seq: int = 0
-    kind: str = "event"
+    received_at: datetime
+    origin: str
 
 
 @dataclass
@@ -120,18 +102,6 @@ class FilePosition:
     prefix: bytes
 
 
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since the epoch; exact, where `timestamp()` rounds."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(value: int) -> datetime:
-    return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
-
-
 def _within(domains: Domains) -> tuple[str, list[str]]:
     """What a WHERE has more, and its values."""
     if domains == EVERY:
@@ -139,6 +109,12 @@ def _within(domains: Domains) -> tuple[str, list[str]]:
     if domains.end is None:
         return " AND domain_id >= ?", [domains.first]
     return " AND domain_id >= ? AND domain_id < ?", [domains.first, domains.end]
+
+
+def _say_the_same(one: _Stored, other: _Stored) -> bool:
+    return one.raw == other.raw or (
+        parse(one.raw, one.received_at) == parse(other.raw, other.received_at)
+    )
 
 
 class Landing:
@@ -150,6 +126,7 @@ class Landing:
     def __init__(self, root: Path, zone: ZoneInfo, url: str | None = None) -> None:
         self._zone = zone
         self._db = open_database(root, "landing", _SCHEMA, url)
+        move_into_blocks(self._db, _SCHEMA)
         self._follow_timezone()
 
     def close(self) -> None:
@@ -171,101 +148,109 @@ class Landing:
         `position` is committed with them, so a file is read on from exactly where it stopped.
         `keep_rejected` is false for lines that lie in quarantine already.
         """
-        received_day = day_of(received_at, self._zone)
-        counts = Counts()
-        arrivals: list[_Arrival] = []
-        for line in lines:
-            if not line.raw.strip():
-                continue
-            try:
-                event = parse(line.raw, received_at)
-            except EventError as error:
-                counts.rejected.append(
-                    Rejected(
-                        received_at,
-                        received_day,
-                        origin,
-                        line.number,
-                        error.field,
-                        error.reason,
-                        line.raw,
-                    )
-                )
-            else:
-                arrivals.append(
-                    _Arrival(
-                        line,
-                        event.mission_id,
-                        day_of(event.completed_at, self._zone),
-                        event.domain_id,
-                        micros(event.started_at),
-                        micros(event.completed_at),
-                        content_hash(event),
-                    )
-                )
+        return self.store(
+            judge(origin, lines, received_at, self._zone), position, keep_rejected=keep_rejected
+        )
+
+    def store(
+        self, judged: Judged, position: FilePosition | None = None, *, keep_rejected: bool = True
+    ) -> Counts:
+        """Take lines that were judged for this landing's time zone; otherwise as `add`."""
+        counts = Counts(rejected=judged.rejected)
         with self._db.transaction():
-            self._store_events(origin, arrivals, received_at, counts)
+            self._store_events(judged, counts)
             if keep_rejected:
-                self._store_rejected(counts.rejected)
+                self._store_rejected(judged.rejected)
             if position is not None:
                 self._store_position(position)
         return counts
 
-    def _store_events(
-        self, origin: str, arrivals: Sequence[_Arrival], received_at: datetime, counts: Counts
-    ) -> None:
-        known = self._known([arrival.mission_id for arrival in arrivals])
-        seq = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
-        received = micros(received_at)
-        trail, missions, days = [], {}, set()
-        for a in arrivals:
-            earlier = known.get(a.mission_id)
-            if earlier and earlier[2] == a.digest:
-                counts.duplicate += 1
-                continue
-            revision = earlier[1] + 1 if earlier else 1
-            if earlier:
-                counts.corrected += 1
-                days.add(earlier[0])
-            else:
-                counts.accepted += 1
-            days.add(a.day)
-            known[a.mission_id] = (a.day, revision, a.digest)
-            seq += 1
-            origin_line = f"{origin}:{a.line.number}"
-            trail.append((seq, a.mission_id, revision, received, origin_line, a.line.raw))
-            missions[a.mission_id] = (
-                a.mission_id,
-                a.day,
-                a.domain_id,
-                a.started_at,
-                a.completed_at,
-                revision,
-                a.digest,
-                seq,
-            )
-        self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?)", trail)
+    def _store_events(self, judged: Judged, counts: Counts) -> None:
+        arrivals = judged.arrivals
+        if not arrivals:
+            return
+        # Numbers count on from the last one; the blocks of these lines begin with `first`.
+        first = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM block").fetchone()[0]
+        blocks = enumerate(judged.blocks, start=first)
+        received = micros(judged.received_at)
         self._db.executemany(
-            "INSERT INTO mission VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (mission_id) DO UPDATE SET "
-            "day = excluded.day, domain_id = excluded.domain_id, started_at = excluded.started_at, "
-            "completed_at = excluded.completed_at, revision = excluded.revision, "
-            "content_hash = excluded.content_hash, seq = excluded.seq",
+            "INSERT INTO block VALUES (?,?,?,?)",
+            [(seq, received, judged.origin, raw) for seq, raw in blocks],
+        )
+        counts.accepted = self._db.executemany(
+            f"INSERT INTO mission VALUES (?,?,?,?,?,1,{first}+?,?) ON CONFLICT DO NOTHING", arrivals
+        ).rowcount
+        if counts.accepted == len(arrivals):
+            self._note_changes({arrival[1] for arrival in arrivals}, "event")
+        else:
+            self._settle(judged, first, counts)
+
+    def _settle(self, judged: Judged, first: int, counts: Counts) -> None:
+        """Tell duplicates from corrections among lines of which some missions were known."""
+        known = self._known([arrival[0] for arrival in judged.arrivals])
+        places = [(first + block, place) for *_, block, place in judged.arrivals]
+        again = {
+            place
+            for arrival, own in zip(judged.arrivals, places, strict=True)
+            for place in (own, known[arrival[0]][2])
+            if own != known[arrival[0]][2]
+        }
+        stored = self._stored(again)
+        replaced, missions, days, kept = [], {}, set(), set()
+        for arrival, own in zip(judged.arrivals, places, strict=True):
+            mission_id, day, *rest = arrival[:5]
+            earlier_day, revision, place = known[mission_id]
+            if place != own:
+                if _say_the_same(stored[place], stored[own]):
+                    counts.duplicate += 1
+                    continue
+                counts.corrected += 1
+                days.add(earlier_day)
+                replaced.append((mission_id, revision, *place))
+                known[mission_id] = day, revision + 1, own
+                missions[mission_id] = (day, *rest, revision + 1, *own, mission_id)
+            days.add(day)
+            kept.add(own[0])
+        self._db.executemany("INSERT INTO earlier VALUES (?,?,?,?)", replaced)
+        self._db.executemany(
+            "UPDATE mission SET day = ?, domain_id = ?, started_at = ?, completed_at = ?, "
+            "revision = ?, block = ?, place = ? WHERE mission_id = ?",
             missions.values(),
         )
+        # Of duplicates alone nothing is kept.
+        unwanted = set(range(first, first + len(judged.blocks))) - kept
+        self._db.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in unwanted])
         self._note_changes(days, "event")
 
-    def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, bytes]]:
-        known = {}
-        for start in range(0, len(mission_ids), 500):
-            ids = mission_ids[start : start + 500]
-            marks = ",".join("?" * len(ids))
-            found = self._db.execute(
-                "SELECT mission_id, day, revision, content_hash FROM mission "
-                f"WHERE mission_id IN ({marks})",
-                ids,
-            )
-            known.update({row[0]: row[1:] for row in found})
-        return known
+    def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, Place]]:
+        """Day, revision and place of current missions."""
+        rows = self._among(
+            "SELECT mission_id, day, revision, block, place FROM mission WHERE mission_id",
+            mission_ids,
+        )
+        return {row[0]: (row[1], row[2], row[3:]) for row in rows}
+
+    def _stored(self, places: Iterable[Place]) -> dict[Place, _Stored]:
+        """What lies at each place; a block is read once."""
+        wanted = defaultdict(list)
+        for block, place in places:
+            wanted[block].append(place)
+        found = {}
+        rows = self._among(
+            "SELECT seq, received_at, origin, raw FROM block WHERE seq", sorted(wanted)
+        )
+        for seq, received_at, origin, raw in rows:
+            lines, received = unpack(raw), moment(received_at)
+            for place in wanted[seq]:
+                line = lines[place]
+                found[seq, place] = _Stored(line.raw, received, f"{origin}:{line.number}")
+        return found
+
+    def _among(self, select: str, values: Sequence[str] | Sequence[int]) -> Iterator[Sequence[Any]]:
+        """The rows of a statement that ends before ` IN (…)`."""
+        for start in range(0, len(values), 500):
+            some = values[start : start + 500]
+            yield from self._db.execute(f"{select} IN ({','.join('?' * len(some))})", some)
 
     def _store_rejected(self, rejected: Sequence[Rejected]) -> None:
         self._db.executemany(
@@ -297,17 +282,28 @@ class Landing:
         if within:
             among, of_days = f"IN ({','.join('?' * len(days))})", [*days]
         rows = self._db.execute(
-            "SELECT mission.day, raw, received_at, event.revision, origin "
-            f"FROM mission JOIN event USING (seq) WHERE day {among}{within} "
-            "ORDER BY day, completed_at, mission.mission_id",
+            f"SELECT day, revision, block, place FROM mission WHERE day {among}{within} "
+            "ORDER BY day, completed_at, mission_id",
             of_days + values,
-        )
+        ).fetchall()
         wanted = set(days)
+        rows = [row for row in rows if row[0] in wanted]
+        stored = self._stored(row[2:] for row in rows)
         return [
-            Accepted(day, raw, moment(received_at), revision, origin)
-            for day, raw, received_at, revision, origin in rows
-            if day in wanted
+            Accepted(day, at.raw, at.received_at, revision, at.origin)
+            for day, revision, *place in rows
+            for at in [stored[tuple(place)]]
         ]
+
+    def revisions(self, mission_id: str) -> list[bytes]:
+        """What was ever accepted of a mission, as it came, the current one last."""
+        rows = self._db.execute(
+            "SELECT revision, block, place FROM earlier WHERE mission_id = ? UNION ALL "
+            "SELECT revision, block, place FROM mission WHERE mission_id = ? ORDER BY revision",
+            (mission_id, mission_id),
+        ).fetchall()
+        stored = self._stored(row[1:] for row in rows)
+        return [stored[row[1:]].raw for row in rows]
 
     def counts(self, days: Sequence[str]) -> dict[str, int]:
         """Missions by day, of days that have some."""
@@ -346,6 +342,8 @@ class Landing:
         Read from here and not from the tables, so that it does not depend on which days have
         been materialised already.
         """
+        import pyarrow as pa
+
         within, values = _within(domains)
         rows = self._db.execute(
             "SELECT mission_id, domain_id, started_at, completed_at FROM mission "
