@@ -89,7 +89,7 @@ def _take_missions(files: tuple[Path, ...]) -> Iterator[Rejected]:
     settings = settings_or_exit()
     with closing(Landing(settings.data_dir, settings.zone, state_url())) as landing:
         for path in files:
-            counts = take_file(landing, path)
+            counts = take_file(landing, path, ahead=True)
             show(
                 f"{path}: {counts.accepted} accepted, {counts.duplicate} duplicate, "
                 f"{counts.corrected} corrected, {len(counts.rejected)} rejected"

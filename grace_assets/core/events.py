@@ -114,25 +114,24 @@ def valid_domain(value: str) -> str:
 
 
 def _check_times(event: MissionEvent, received_at: datetime) -> None:
-    event.started_at = started = _in_utc("started_at", event.started_at)
-    event.completed_at = completed = _in_utc("completed_at", event.completed_at)
-    if event.detected_at:
-        event.detected_at = _in_utc("detected_at", event.detected_at)
-    if event.onset_at:
-        event.onset_at = _in_utc("onset_at", event.onset_at)
+    started, completed, detected = event.started_at, event.completed_at, event.detected_at
+    if not started.tzinfo is completed.tzinfo is (detected or started).tzinfo is UTC:
+        event.started_at = started = _in_utc("started_at", started)
+        event.completed_at = completed = _in_utc("completed_at", completed)
+        event.detected_at = detected = detected and _in_utc("detected_at", detected)
     if started > completed:
         raise EventError("completed_at", "is before started_at")
-    if completed - received_at > FUTURE_LIMIT:
+    if completed > received_at and completed - received_at > FUTURE_LIMIT:
         raise EventError("completed_at", "is more than 24 h in the future")
-    if event.detected_at and event.detected_at > started:
+    if detected and detected > started:
         raise EventError("detected_at", "is after started_at")
-    if event.onset_at and event.onset_at > (event.detected_at or started):
-        raise EventError("onset_at", "is after detected_at")
+    if event.onset_at:
+        event.onset_at = _in_utc("onset_at", event.onset_at)
+        if event.onset_at > (detected or started):
+            raise EventError("onset_at", "is after detected_at")
 
 
 def _in_utc(name: str, value: datetime) -> datetime:
-    if value.tzinfo is UTC:
-        return value
     try:
         return value.astimezone(UTC)
     except OverflowError as error:

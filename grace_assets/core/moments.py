@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 
-HOUR, DAY = 3_600_000_000, 86_400_000_000
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-_FIRST = _EPOCH.toordinal()
+HOUR = 3_600_000_000
+_HOURS_KEPT = 100_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micros(moment: datetime) -> int:
     """Microseconds since the epoch; exact, where `timestamp()` rounds."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment(value: int) -> datetime:
@@ -19,27 +20,23 @@ def moment(value: int) -> datetime:
 
 
 class LocalDates:
-    """Local dates of many moments: what a zone is ahead of UTC is looked up once an hour."""
+    """Local dates of many moments; of an hour that lies on one date it is looked up once."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
-        self._ahead: dict[int, int] = {}
-        self._names: dict[int, str] = {}
+        self._of_hours: dict[int, str] = {}
 
     def __call__(self, value: int) -> str:
         """The date as ISO 8601 has it; `OverflowError` outside the years 1 to 9999."""
-        hour = value // HOUR
-        ahead = self._ahead.get(hour)
-        if ahead is None:
-            ahead = self._offset(value)
-            # Clocks change within some hours.
-            if self._offset(hour * HOUR) == self._offset(hour * HOUR + HOUR - 1):
-                self._ahead[hour] = ahead
-        day = (value + ahead) // DAY
-        name = self._names.get(day)
-        if name is None:
-            name = self._names[day] = date.fromordinal(_FIRST + day).isoformat()
-        return name
+        return self._of_hours.get(value // HOUR) or self._look_up(value)
 
-    def _offset(self, value: int) -> int:
-        return micros(moment(value).astimezone(self._zone).replace(tzinfo=UTC)) - value
+    def _look_up(self, value: int) -> str:
+        start = value // HOUR * HOUR
+        first, last = (moment(at).astimezone(self._zone) for at in (start, start + HOUR - 1))
+        # Where clocks change within the hour its ends do not tell what lies between them.
+        if first.date() != last.date() or first.utcoffset() != last.utcoffset():
+            return moment(value).astimezone(self._zone).date().isoformat()
+        if len(self._of_hours) == _HOURS_KEPT:
+            self._of_hours.clear()
+        name = self._of_hours[start // HOUR] = first.date().isoformat()
+        return name

@@ -8,14 +8,14 @@ judge the lines that come next while those before are stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 
 import msgspec
 import zstandard
 
-from grace_assets.core.events import EventError, day_of, parse
+from grace_assets.core.events import EventError, parse
 from grace_assets.core.moments import LocalDates, micros
 
 BLOCK_BYTES = 65_536
@@ -60,29 +60,38 @@ class Judged:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def judge(origin: str, lines: Sequence[Line], received_at: datetime, zone: tzinfo) -> Judged:
-    """What is valid and what is not; blank lines are passed over."""
+def judge(
+    origin: str,
+    lines: Sequence[Line],
+    received_at: datetime,
+    date_of: LocalDates,
+    opened: Callable[[bytes], bytes] = bytes,
+) -> Judged:
+    """What is valid and what is not; blank lines are passed over.
+
+    Lines that are no events are looked at once more as what `opened` makes of them.
+    """
     judged = Judged(origin, received_at)
     valid, events, groups = [], [], defaultdict(list)
-    date_of = LocalDates(zone)
     for line in lines:
         raw = line.raw
         if not raw or raw.isspace():
             continue
         try:
-            event = parse(raw, received_at)
+            try:
+                event = parse(raw, received_at)
+            except EventError:
+                line = Line(line.number, opened(raw))
+                event = parse(line.raw, received_at)
             completed_at = micros(event.completed_at)
-            day = _day(date_of, completed_at)
-        except EventError as error:
-            today = day_of(received_at, zone)
-            where = (received_at, today, origin, line.number)
-            judged.rejected.append(Rejected(*where, error.field, error.reason, raw))
-        else:
-            groups[day, event.domain_id].append(len(valid))
-            valid.append(line)
-            events.append(
-                (event.mission_id, day, event.domain_id, micros(event.started_at), completed_at)
-            )
+            day = date_of(completed_at)
+        except (EventError, OverflowError) as error:
+            judged.rejected.append(_refused(judged, line, error, date_of))
+            continue
+        domain_id = event.domain_id
+        groups[day, domain_id].append(len(valid))
+        valid.append(line)
+        events.append((event.mission_id, day, domain_id, micros(event.started_at), completed_at))
     # What is read together lies together, in whatever order it came.
     order = [index for key in sorted(groups) for index in groups[key]]
     places, judged.blocks = _packed(valid, order)
@@ -90,11 +99,14 @@ def judge(origin: str, lines: Sequence[Line], received_at: datetime, zone: tzinf
     return judged
 
 
-def _day(date_of: LocalDates, completed_at: int) -> str:
-    try:
-        return date_of(completed_at)
-    except OverflowError as error:
-        raise EventError("completed_at", "is outside the years 1 to 9999") from error
+def _refused(
+    judged: Judged, line: Line, error: EventError | OverflowError, date_of: LocalDates
+) -> Rejected:
+    if isinstance(error, OverflowError):
+        error = EventError("completed_at", "is outside the years 1 to 9999")
+    day = date_of(micros(judged.received_at))
+    what = line.number, error.field, error.reason, line.raw
+    return Rejected(judged.received_at, day, judged.origin, *what)
 
 
 def _packed(
@@ -103,23 +115,25 @@ def _packed(
     """Where each line lies, and the blocks, filled in that order."""
     places: list[tuple[int, int]] = [(0, 0)] * len(lines)
     blocks, filled, size = [], [], 0
+    compressor = zstandard.ZstdCompressor(level=1)
     for index in order:
+        line = lines[index]
         places[index] = len(blocks), len(filled)
-        filled.append(lines[index])
-        size += len(lines[index].raw)
+        filled.append(line)
+        size += len(line.raw)
         if size >= BLOCK_BYTES:
-            blocks.append(pack(filled))
+            blocks.append(pack(filled, compressor))
             filled, size = [], 0
     if filled:
-        blocks.append(pack(filled))
+        blocks.append(pack(filled, compressor))
     return places, blocks
 
 
 _LINES = msgspec.msgpack.Decoder(list[Line])
 
 
-def pack(lines: Sequence[Line]) -> bytes:
-    return zstandard.compress(msgspec.msgpack.encode(lines), 1)
+def pack(lines: Sequence[Line], compressor: zstandard.ZstdCompressor) -> bytes:
+    return compressor.compress(msgspec.msgpack.encode(lines))
 
 
 def unpack(block: bytes) -> list[Line]:

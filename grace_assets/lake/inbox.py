@@ -20,13 +20,14 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
-from grace_assets.lake.arrivals import Line, Rejected
+from grace_assets.lake.arrivals import Line, Rejected, judge
 from grace_assets.lake.bucket_inbox import dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.files import S3Files
 from grace_assets.lake.landing import Counts, FilePosition, Landing
-from grace_assets.lake.mission_files import batches, opened, take_file
+from grace_assets.lake.mission_files import batches, take_file
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
+from grace_assets.sources import cloudevents
 
 QUIET_SECONDS = 60.0
 """A file unchanged for so long is complete: its torn tail is judged and the file archived."""
@@ -148,17 +149,22 @@ class Inbox:
             position = self._resume(path, status, file)
             file.seek(position.offset)
             offset, line, digest = position.offset, position.line, position.prefix
-            for batch in batches(file, line + 1):
+            for batch in batches(file, status.st_size, line + 1):
                 taken = [entry for entry in batch if entry.raw.endswith(b"\n") or whole]
                 if not taken:
                     break
                 offset += sum(len(entry.raw) for entry in taken)
                 line = taken[-1].number
                 digest = _digest(file, offset)
-                intake.missions += self._landing.add(
+                judged = judge(
                     path.name,
-                    opened(taken),
+                    taken,
                     datetime.now(UTC),
+                    self._landing.date_of,
+                    cloudevents.opened,
+                )
+                intake.missions += self._landing.store(
+                    judged,
                     FilePosition(str(path), status.st_dev, status.st_ino, offset, line, digest),
                 )
                 intake.files += 1

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from grace_assets.core.events import Accepted, day_of, parse
-from grace_assets.core.moments import micros, moment
+from grace_assets.core.events import Accepted, parse
+from grace_assets.core.moments import HOUR, LocalDates, micros, moment
 from grace_assets.lake.arrivals import Judged, Line, Rejected, judge, unpack
 from grace_assets.lake.database import open_database
 from grace_assets.lake.domains import EVERY, Domains
@@ -34,8 +34,9 @@ CREATE TABLE IF NOT EXISTS mission (
   mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
   started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
   revision INTEGER NOT NULL, block INTEGER NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS mission_by_day_domain ON mission (day, domain_id);
-CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
+DROP INDEX IF EXISTS mission_by_day_domain;
+DROP INDEX IF EXISTS mission_by_domain;
+CREATE INDEX IF NOT EXISTS mission_by_time ON mission (day, completed_at, domain_id, started_at);
 CREATE TABLE IF NOT EXISTS earlier (
   mission_id TEXT NOT NULL, revision INTEGER NOT NULL, block INTEGER NOT NULL,
   place INTEGER NOT NULL, PRIMARY KEY (mission_id, revision)) WITHOUT ROWID;
@@ -125,6 +126,7 @@ class Landing:
 
     def __init__(self, root: Path, zone: ZoneInfo, url: str | None = None) -> None:
         self._zone = zone
+        self.date_of = LocalDates(zone)
         self._db = open_database(root, "landing", _SCHEMA, url)
         move_into_blocks(self._db, _SCHEMA)
         self._follow_timezone()
@@ -149,7 +151,7 @@ class Landing:
         `keep_rejected` is false for lines that lie in quarantine already.
         """
         return self.store(
-            judge(origin, lines, received_at, self._zone), position, keep_rejected=keep_rejected
+            judge(origin, lines, received_at, self.date_of), position, keep_rejected=keep_rejected
         )
 
     def store(
@@ -277,17 +279,12 @@ class Landing:
     def events(self, days: Sequence[str], domains: Domains = EVERY) -> list[Accepted]:
         """The current events of `days`, by day and completion."""
         within, values = _within(domains)
-        # Named one by one where domains are wanted: only then the index finds these too.
-        among, of_days = "BETWEEN ? AND ?", [min(days), max(days)]
-        if within:
-            among, of_days = f"IN ({','.join('?' * len(days))})", [*days]
         rows = self._db.execute(
-            f"SELECT day, revision, block, place FROM mission WHERE day {among}{within} "
+            "SELECT day, revision, block, place FROM mission "
+            f"WHERE day IN ({','.join('?' * len(days))}){within} "
             "ORDER BY day, completed_at, mission_id",
-            of_days + values,
+            [*days, *values],
         ).fetchall()
-        wanted = set(days)
-        rows = [row for row in rows if row[0] in wanted]
         stored = self._stored(row[2:] for row in rows)
         return [
             Accepted(day, at.raw, at.received_at, revision, at.origin)
@@ -331,8 +328,9 @@ class Landing:
     def domains(self, since: datetime) -> list[str]:
         """Domains with missions since then."""
         rows = self._db.execute(
-            "SELECT DISTINCT domain_id FROM mission WHERE completed_at >= ? ORDER BY 1",
-            (micros(since),),
+            "SELECT DISTINCT domain_id FROM mission WHERE day >= ? AND completed_at >= ? "
+            "ORDER BY domain_id",
+            (self._day_before(micros(since)), micros(since)),
         )
         return [row[0] for row in rows]
 
@@ -347,8 +345,8 @@ class Landing:
         within, values = _within(domains)
         rows = self._db.execute(
             "SELECT mission_id, domain_id, started_at, completed_at FROM mission "
-            f"WHERE completed_at >= ? AND started_at <= ?{within}",
-            (micros(first), micros(last), *values),
+            f"WHERE day >= ? AND completed_at >= ? AND started_at <= ?{within}",
+            (self._day_before(micros(first)), micros(first), micros(last), *values),
         ).fetchall()
         columns = list(zip(*rows, strict=True)) or [[], [], [], []]
         stamp = pa.timestamp("us", tz="UTC")
@@ -392,6 +390,13 @@ class Landing:
                 [(micros(at), seq) for seq in seqs],
             )
 
+    def _day_before(self, value: int) -> str:
+        """A day that no mission completed since lies before, for the index begins with days.
+
+        Where clocks were put back a later moment can lie on an earlier date.
+        """
+        return self.date_of(value - 24 * HOUR)
+
     # -- the journal of changed days ------------------------------------------------------------
 
     def _note_changes(self, days: Iterable[str], cause: str) -> None:
@@ -420,10 +425,11 @@ class Landing:
         days: set[str] = set()
         with self._db.transaction():
             for domain_id, first, last in spans:
+                since, until = micros(first) - margin, micros(last) + margin + back
                 found = self._db.execute(
                     "SELECT DISTINCT day FROM mission "
-                    "WHERE domain_id = ? AND completed_at >= ? AND started_at <= ?",
-                    (domain_id, micros(first) - margin, micros(last) + margin + back),
+                    "WHERE day >= ? AND domain_id = ? AND completed_at >= ? AND started_at <= ?",
+                    (self._day_before(since), domain_id, since, until),
                 )
                 days.update(row[0] for row in found)
             self._note_changes(days, "samples")
@@ -497,7 +503,7 @@ class Landing:
             return
         with self._db.transaction():
             moved = [
-                (day_of(moment(completed_at), self._zone), mission_id, day)
+                (self.date_of(completed_at), mission_id, day)
                 for mission_id, day, completed_at in self._db.execute(
                     "SELECT mission_id, day, completed_at FROM mission"
                 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+import zstandard
+
 from grace_assets.lake.arrivals import BLOCK_BYTES, Line, pack
 from grace_assets.lake.database import Database, make_tables
 
@@ -19,8 +21,7 @@ def move_into_blocks(db: Database, schema: str) -> None:
     with db.transaction():
         if "event" not in db.tables():
             return
-        for index in ("mission_by_day_domain", "mission_by_domain"):
-            db.execute(f"DROP INDEX {index}")
+        db.execute("DROP INDEX mission_by_time")
         db.execute("ALTER TABLE mission RENAME TO mission_before")
         make_tables(db, schema)
         make_tables(
@@ -28,9 +29,11 @@ def move_into_blocks(db: Database, schema: str) -> None:
             "CREATE TABLE moved (seq INTEGER PRIMARY KEY, block INTEGER NOT NULL, "
             "place INTEGER NOT NULL)",
         )
+        compressor = zstandard.ZstdCompressor(level=1)
         for block, (received_at, origin, seqs, lines) in enumerate(_packable(db), start=1):
             db.execute(
-                "INSERT INTO block VALUES (?,?,?,?)", (block, received_at, origin, pack(lines))
+                "INSERT INTO block VALUES (?,?,?,?)",
+                (block, received_at, origin, pack(lines, compressor)),
             )
             db.executemany(
                 "INSERT INTO moved VALUES (?,?,?)",

@@ -2,42 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
+from itertools import cycle
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-from grace_assets.lake.arrivals import Line
+from grace_assets.core.moments import LocalDates
+from grace_assets.lake.arrivals import Judged, Line, judge
 from grace_assets.lake.landing import Counts, Landing
 from grace_assets.sources import cloudevents
 
-BATCH_BYTES = 2**24
+BATCH_BYTES = 2**23
 """Of lines that are taken together; memory holds a few times as much."""
+_READERS = 2
+"""Processes that judge lines ahead: to judge takes a little longer than to store."""
 
 
-def take_file(landing: Landing, path: Path, origin: str | None = None) -> Counts:
-    """All lines of a whole file, the last one too; durable on return."""
+def take_file(
+    landing: Landing, path: Path, origin: str | None = None, *, ahead: bool = False
+) -> Counts:
+    """All lines of a whole file, the last one too; durable on return.
+
+    With `ahead` other processes judge lines of a long file while those before are stored. They
+    are forked, so the caller has no threads then.
+    """
+    size = path.stat().st_size
+    judged = partial(_judged, path, size, origin or str(path), landing.date_of)
     counts = Counts()
-    with path.open("rb") as file:
-        for batch in batches(file, 1):
-            counts += landing.add(origin or str(path), opened(batch), datetime.now(UTC))
+    for batch in _ahead(judged, path) if ahead and size > BATCH_BYTES else judged(0, 1):
+        counts += landing.store(batch)
     return counts
 
 
-def batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:
-    """Lines with their newline, in batches, numbered on from `first_number`."""
-    while raws := file.readlines(BATCH_BYTES):
-        yield [Line(number, raw) for number, raw in enumerate(raws, start=first_number)]
-        first_number += len(raws)
+def batches(file: BinaryIO, size: int, first_number: int) -> Iterator[list[Line]]:
+    """Lines with their newline, numbered on from `first_number`; those that begin before `size`."""
+    for chunk in _chunks(file, size):
+        batch = _numbered(chunk, first_number)
+        yield batch
+        first_number += len(batch)
 
 
-def opened(batch: list[Line]) -> list[Line]:
-    """Lines whose CloudEvents are taken out of their envelopes; others, and broken ones, as is."""
-    return [_opened(line) if cloudevents.is_envelope(line.raw) else line for line in batch]
+def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while (left := size - file.tell()) > 0:
+        yield file.read(min(left, BATCH_BYTES)) + file.readline()
 
 
-def _opened(line: Line) -> Line:
-    with suppress(cloudevents.CloudEventError):
-        return Line(line.number, cloudevents.unwrap(line.raw))
-    return line
+def _numbered(chunk: bytes, first_number: int) -> list[Line]:
+    return [Line(number, raw) for number, raw in enumerate(BytesIO(chunk), start=first_number)]
+
+
+Readers = Callable[[int, int], Iterator[Judged]]
+"""The batches of a file that are a reader's: which reader it is, counted from 0, of how many."""
+
+
+def _judged(
+    path: Path, size: int, origin: str, date_of: LocalDates, turn: int, readers: int
+) -> Iterator[Judged]:
+    # `size` is said once: in a file that grows each reader must find the same batches.
+    number = 1
+    with path.open("rb") as file:
+        for index, chunk in enumerate(_chunks(file, size)):
+            if index % readers == turn:
+                lines = _numbered(chunk, number)
+                yield judge(origin, lines, datetime.now(UTC), date_of, cloudevents.opened)
+            number += chunk.count(b"\n")
+
+
+def _ahead(judged: Readers, path: Path) -> Iterator[Judged]:
+    """All batches in order, made by readers in turn while the caller works on those before."""
+    # A fork starts at once; nothing is imported again.
+    fork = multiprocessing.get_context("fork")
+    readers = []
+    for turn in range(_READERS):
+        ours, its = fork.Pipe(duplex=False)
+        process = fork.Process(target=_send, args=(judged(turn, _READERS), ours, its), daemon=True)
+        process.start()
+        its.close()
+        readers.append((ours, process))
+    try:
+        for ours, process in cycle(readers):
+            try:
+                batch = ours.recv()
+            except EOFError:
+                process.join()
+                raise OSError(f"{path}: its reader ended with {process.exitcode}") from None
+            if isinstance(batch, OSError):
+                raise batch
+            if batch is None:
+                return
+            yield batch
+    finally:
+        for ours, _ in readers:
+            ours.close()
+        for _, process in readers:
+            process.join()
+
+
+def _send(judged: Iterator[Judged], ours: Connection, its: Connection) -> None:
+    """What a reader does. It ends where nobody listens any more."""
+    # Our copy of the other end would be a listener.
+    ours.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Nothing here is a cycle, and looking for some takes a tenth of the time.
+    gc.disable()
+    with suppress(BrokenPipeError):
+        try:
+            for batch in judged:
+                its.send(batch)
+            its.send(None)
+        except OSError as error:
+            its.send(error)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grace_assets.core.moments import LocalDates
 from grace_assets.lake.arrivals import Line, judge, unpack
 from tests.conftest import encode, event
 
@@ -25,8 +26,8 @@ KINDS = st.one_of(
 
 @given(st.lists(KINDS, max_size=20))
 def test_each_line_is_judged_by_itself(raws):
-    together = judge("f", [Line(n, raw) for n, raw in enumerate(raws, 1)], NOW, ZONE)
-    alone = [judge("f", [Line(n, raw)], NOW, ZONE) for n, raw in enumerate(raws, 1)]
+    together = judge("f", [Line(n, raw) for n, raw in enumerate(raws, 1)], NOW, LocalDates(ZONE))
+    alone = [judge("f", [Line(n, raw)], NOW, LocalDates(ZONE)) for n, raw in enumerate(raws, 1)]
     assert together.rejected == [bad for one in alone for bad in one.rejected]
     assert [a[:5] for a in together.arrivals] == [a[:5] for one in alone for a in one.arrivals]
     blocks = [unpack(block) for block in together.blocks]
@@ -41,7 +42,7 @@ def test_what_lies_on_one_day_in_one_domain_lies_together():
         )
         for n in range(7 * 3 * 200)
     ]
-    judged = judge("f", [Line(n, raw) for n, raw in enumerate(many, 1)], NOW, ZONE)
+    judged = judge("f", [Line(n, raw) for n, raw in enumerate(many, 1)], NOW, LocalDates(ZONE))
     assert len(judged.blocks) > 7
     for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
         of_day = {block for _, its, *_, block, _ in judged.arrivals if its == day}
@@ -50,5 +51,5 @@ def test_what_lies_on_one_day_in_one_domain_lies_together():
 
 def test_a_day_outside_the_calendar_is_a_broken_rule():
     raw = encode(event(started_at="0001-01-01T00:00:00Z", completed_at="0001-01-01T00:00:00Z"))
-    (bad,) = judge("f", [Line(1, raw)], NOW, ZoneInfo("America/New_York")).rejected
+    (bad,) = judge("f", [Line(1, raw)], NOW, LocalDates(ZoneInfo("America/New_York"))).rejected
     assert (bad.field, bad.reason) == ("completed_at", "is outside the years 1 to 9999")
