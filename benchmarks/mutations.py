@@ -163,7 +163,7 @@ MUTATIONS = (
             (
                 _STORED,
                 "        if position is not None:\n            with self._db.transaction():\n"
-                "                self._store_position(position)\n" + _STORED,
+                "                self.files.note(position)\n" + _STORED,
             ),
         ),
         _suite("kills", "inbox"),

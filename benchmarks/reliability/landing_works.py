@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from grace_assets.cli import main as grace
 from grace_assets.core.events import to_table
-from grace_assets.lake.arrivals import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Landing
 from grace_assets.lake.quarantine import replay

@@ -1,8 +1,7 @@
-"""Lines of an input before they are stored: judged one by one, and packed into blocks.
+"""Lines of an input before they are stored, judged one by one.
 
-A block holds the raw bytes of lines, compressed together: an event takes a twentieth of its bytes,
-and storing it a fraction of the time. Nothing here needs the landing, so that another process can
-judge the lines that come next while those before are stored.
+Nothing here needs the landing, so that another process can judge the lines that come next while
+those before are stored.
 """
 
 from __future__ import annotations
@@ -12,23 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import msgspec
-import zstandard
-
 from grace_assets.core.events import EventError, parse
 from grace_assets.core.moments import LocalDates, micros
-
-BLOCK_BYTES = 65_536
-"""Of lines in a block: whoever wants one of them reads them all."""
-
-
-class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One raw line (or array element) of an input, numbered from 1."""
-
-    # Lines wait by the ten thousand: the garbage collector would look through them again and
-    # again, and find nothing, for as long as taking them in takes.
-    number: int
-    raw: bytes
+from grace_assets.lake.blocks import Line, Place, pack
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,12 @@ def judge(
         events.append((event.mission_id, day, domain_id, micros(event.started_at), completed_at))
     # What is read together lies together, in whatever order it came.
     order = [index for key in sorted(groups) for index in groups[key]]
-    places, judged.blocks = _packed(valid, order)
+    places: list[Place] = [(0, 0)] * len(valid)
+    packed = iter(order)
+    for number, (block, size) in enumerate(pack(valid[index] for index in order)):
+        judged.blocks.append(block)
+        for place in range(size):
+            places[next(packed)] = number, place
     judged.arrivals = [event + place for event, place in zip(events, places, strict=True)]
     return judged
 
@@ -107,34 +97,3 @@ def _refused(
     day = date_of(micros(judged.received_at))
     what = line.number, error.field, error.reason, line.raw
     return Rejected(judged.received_at, day, judged.origin, *what)
-
-
-def _packed(
-    lines: Sequence[Line], order: Sequence[int]
-) -> tuple[list[tuple[int, int]], list[bytes]]:
-    """Where each line lies, and the blocks, filled in that order."""
-    places: list[tuple[int, int]] = [(0, 0)] * len(lines)
-    blocks, filled, size = [], [], 0
-    compressor = zstandard.ZstdCompressor(level=1)
-    for index in order:
-        line = lines[index]
-        places[index] = len(blocks), len(filled)
-        filled.append(line)
-        size += len(line.raw)
-        if size >= BLOCK_BYTES:
-            blocks.append(pack(filled, compressor))
-            filled, size = [], 0
-    if filled:
-        blocks.append(pack(filled, compressor))
-    return places, blocks
-
-
-_LINES = msgspec.msgpack.Decoder(list[Line])
-
-
-def pack(lines: Sequence[Line], compressor: zstandard.ZstdCompressor) -> bytes:
-    return compressor.compress(msgspec.msgpack.encode(lines))
-
-
-def unpack(block: bytes) -> list[Line]:
-    return _LINES.decode(zstandard.decompress(block))

@@ -42,8 +42,8 @@ class Database(Protocol):
         """A context in which nothing is written, and what is read is of one moment."""
         ...
 
-    def tables(self) -> set[str]:
-        """The names of those that there are."""
+    def columns(self, table: str) -> set[str]:
+        """The names of a table's columns; none where there is no such table."""
         ...
 
     def dialect(self, statement: str) -> str:
@@ -92,8 +92,9 @@ class _Sqlite:
     def dialect(self, statement: str) -> str:
         return statement
 
-    def tables(self) -> set[str]:
-        return {name for (name,) in self.execute("SELECT name FROM sqlite_master")}
+    def columns(self, table: str) -> set[str]:
+        rows = self.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        return {name for (name,) in rows}
 
     def transaction(self) -> Any:
         return transaction(self._db)
@@ -128,9 +129,13 @@ class _Postgres:
             statement = re.sub(ours, theirs, statement)
         return statement
 
-    def tables(self) -> set[str]:
-        found = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        return {name for (name,) in found}
+    def columns(self, table: str) -> set[str]:
+        rows = self.execute(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND table_name = ?",
+            (table,),
+        )
+        return {name for (name,) in rows}
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
         with self._told():

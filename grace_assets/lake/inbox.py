@@ -20,11 +20,13 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
-from grace_assets.lake.arrivals import Line, Rejected, judge
+from grace_assets.lake.arrivals import Rejected, judge
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.bucket_inbox import dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
+from grace_assets.lake.file_positions import FilePosition
 from grace_assets.lake.files import S3Files
-from grace_assets.lake.landing import Counts, FilePosition, Landing
+from grace_assets.lake.landing import Counts, Landing
 from grace_assets.lake.mission_files import batches, take_file
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
 from grace_assets.sources import cloudevents
@@ -84,7 +86,7 @@ class Inbox:
                 return intake
             if _untouched(path, now, SETTLE_SECONDS):
                 self._take_samples(path, intake)
-        for name in self._landing.archived_last(LOOK_BACK):
+        for name in self._landing.files.archived_last(LOOK_BACK):
             if Path(name).exists():
                 self._take_missions(Path(name), intake, whole=False)
         for drop in dropped(self._bucket) if self._bucket else ():
@@ -176,7 +178,7 @@ class Inbox:
         are duplicates, so nothing is taken twice and nothing is missed.
         """
         start = FilePosition(str(path), status.st_dev, status.st_ino, 0, 0, b"")
-        position = self._landing.position(str(path))
+        position = self._landing.files.of(str(path))
         if position is None or status.st_size < position.offset:
             return start
         return position if _digest(file, position.offset) == position.prefix else start
@@ -214,7 +216,7 @@ class Inbox:
             target = stamped(target)
         # The landing follows first: after a crash between the two the file is still in the
         # inbox and is read again, as duplicates.
-        self._landing.archive(str(path), str(target))
+        self._landing.files.archive(str(path), str(target))
         path.rename(target)
         sync_folder(target_folder)
 

@@ -8,28 +8,28 @@ data on disk. Tables are derived from here and can always be made anew.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from grace_assets.core.events import Accepted, parse
 from grace_assets.core.moments import HOUR, LocalDates, micros, moment
-from grace_assets.lake.arrivals import Judged, Line, Rejected, judge, unpack
+from grace_assets.lake import blocks, file_positions
+from grace_assets.lake.arrivals import Judged, Rejected, judge
+from grace_assets.lake.blocks import Blocks, Line, Place, Stored, among
 from grace_assets.lake.database import open_database
 from grace_assets.lake.domains import EVERY, Domains
+from grace_assets.lake.file_positions import FilePosition, FilePositions
 from grace_assets.lake.landing_migration import move_into_blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS block (
-  seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, origin TEXT NOT NULL, raw BLOB NOT NULL);
+_SCHEMA = f"""{blocks.SCHEMA}{file_positions.SCHEMA}
 CREATE TABLE IF NOT EXISTS mission (
   mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
   started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
@@ -47,10 +47,6 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE INDEX IF NOT EXISTS rejected_by_day ON rejected (day);
 CREATE TABLE IF NOT EXISTS change (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, cause TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS file (
-  path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, "offset" INTEGER NOT NULL,
-  line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
-CREATE INDEX IF NOT EXISTS file_archived ON file (archived);
 CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS source (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
@@ -60,17 +56,6 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 Due = Literal["rejudge", "hold", "source"]
 """Why a day waits: for a window to close, a later look at its recoveries, a source that failed."""
-Place = tuple[int, int]
-"""Which line of which block: the block's `seq`, and a number counted from 0."""
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A line as a block has it."""
-
-    raw: bytes
-    received_at: datetime
-    origin: str
 
 
 @dataclass
@@ -91,18 +76,6 @@ class Counts:
         )
 
 
-@dataclass(frozen=True)
-class FilePosition:
-    """How far a file was read. `prefix` is a digest of the bytes before `offset`."""
-
-    path: str
-    device: int
-    inode: int
-    offset: int
-    line: int
-    prefix: bytes
-
-
 def _within(domains: Domains) -> tuple[str, list[str]]:
     """What a WHERE has more, and its values."""
     if domains == EVERY:
@@ -112,7 +85,7 @@ def _within(domains: Domains) -> tuple[str, list[str]]:
     return " AND domain_id >= ? AND domain_id < ?", [domains.first, domains.end]
 
 
-def _say_the_same(one: _Stored, other: _Stored) -> bool:
+def _say_the_same(one: Stored, other: Stored) -> bool:
     return one.raw == other.raw or (
         parse(one.raw, one.received_at) == parse(other.raw, other.received_at)
     )
@@ -129,6 +102,8 @@ class Landing:
         self.date_of = LocalDates(zone)
         self._db = open_database(root, "landing", _SCHEMA, url)
         move_into_blocks(self._db, _SCHEMA)
+        self._blocks = Blocks(self._db)
+        self.files = FilePositions(self._db)
         self._follow_timezone()
 
     def close(self) -> None:
@@ -141,44 +116,37 @@ class Landing:
         origin: str,
         lines: Sequence[Line],
         received_at: datetime,
-        position: FilePosition | None = None,
         *,
         keep_rejected: bool = True,
     ) -> Counts:
         """Take lines of one input, in order, in one transaction; blank lines are passed over.
 
-        `position` is committed with them, so a file is read on from exactly where it stopped.
         `keep_rejected` is false for lines that lie in quarantine already.
         """
-        return self.store(
-            judge(origin, lines, received_at, self.date_of), position, keep_rejected=keep_rejected
-        )
+        judged = judge(origin, lines, received_at, self.date_of)
+        return self.store(judged, keep_rejected=keep_rejected)
 
     def store(
         self, judged: Judged, position: FilePosition | None = None, *, keep_rejected: bool = True
     ) -> Counts:
-        """Take lines that were judged for this landing's time zone; otherwise as `add`."""
+        """Take lines that were judged with `date_of`; otherwise as `add`.
+
+        `position` is committed with them, so a file is read on from exactly where it stopped.
+        """
         counts = Counts(rejected=judged.rejected)
         with self._db.transaction():
             self._store_events(judged, counts)
             if keep_rejected:
                 self._store_rejected(judged.rejected)
             if position is not None:
-                self._store_position(position)
+                self.files.note(position)
         return counts
 
     def _store_events(self, judged: Judged, counts: Counts) -> None:
         arrivals = judged.arrivals
         if not arrivals:
             return
-        # Numbers count on from the last one; the blocks of these lines begin with `first`.
-        first = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM block").fetchone()[0]
-        blocks = enumerate(judged.blocks, start=first)
-        received = micros(judged.received_at)
-        self._db.executemany(
-            "INSERT INTO block VALUES (?,?,?,?)",
-            [(seq, received, judged.origin, raw) for seq, raw in blocks],
-        )
+        first = self._blocks.add(judged.origin, judged.received_at, judged.blocks)
         counts.accepted = self._db.executemany(
             f"INSERT INTO mission VALUES (?,?,?,?,?,1,{first}+?,?) ON CONFLICT DO NOTHING", arrivals
         ).rowcount
@@ -197,7 +165,7 @@ class Landing:
             for place in (own, known[arrival[0]][2])
             if own != known[arrival[0]][2]
         }
-        stored = self._stored(again)
+        stored = self._blocks.read(again)
         replaced, missions, days, kept = [], {}, set(), set()
         for arrival, own in zip(judged.arrivals, places, strict=True):
             mission_id, day, *rest = arrival[:5]
@@ -221,38 +189,17 @@ class Landing:
         )
         # Of duplicates alone nothing is kept.
         unwanted = set(range(first, first + len(judged.blocks))) - kept
-        self._db.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in unwanted])
+        self._blocks.remove(unwanted)
         self._note_changes(days, "event")
 
     def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, Place]]:
         """Day, revision and place of current missions."""
-        rows = self._among(
+        rows = among(
+            self._db,
             "SELECT mission_id, day, revision, block, place FROM mission WHERE mission_id",
             mission_ids,
         )
         return {row[0]: (row[1], row[2], row[3:]) for row in rows}
-
-    def _stored(self, places: Iterable[Place]) -> dict[Place, _Stored]:
-        """What lies at each place; a block is read once."""
-        wanted = defaultdict(list)
-        for block, place in places:
-            wanted[block].append(place)
-        found = {}
-        rows = self._among(
-            "SELECT seq, received_at, origin, raw FROM block WHERE seq", sorted(wanted)
-        )
-        for seq, received_at, origin, raw in rows:
-            lines, received = unpack(raw), moment(received_at)
-            for place in wanted[seq]:
-                line = lines[place]
-                found[seq, place] = _Stored(line.raw, received, f"{origin}:{line.number}")
-        return found
-
-    def _among(self, select: str, values: Sequence[str] | Sequence[int]) -> Iterator[Sequence[Any]]:
-        """The rows of a statement that ends before ` IN (…)`."""
-        for start in range(0, len(values), 500):
-            some = values[start : start + 500]
-            yield from self._db.execute(f"{select} IN ({','.join('?' * len(some))})", some)
 
     def _store_rejected(self, rejected: Sequence[Rejected]) -> None:
         self._db.executemany(
@@ -285,7 +232,7 @@ class Landing:
             "ORDER BY day, completed_at, mission_id",
             [*days, *values],
         ).fetchall()
-        stored = self._stored(row[2:] for row in rows)
+        stored = self._blocks.read(row[2:] for row in rows)
         return [
             Accepted(day, at.raw, at.received_at, revision, at.origin)
             for day, revision, *place in rows
@@ -299,7 +246,7 @@ class Landing:
             "SELECT revision, block, place FROM mission WHERE mission_id = ? ORDER BY revision",
             (mission_id, mission_id),
         ).fetchall()
-        stored = self._stored(row[1:] for row in rows)
+        stored = self._blocks.read(row[1:] for row in rows)
         return [stored[row[1:]].raw for row in rows]
 
     def counts(self, days: Sequence[str]) -> dict[str, int]:
@@ -460,39 +407,6 @@ class Landing:
             f"SELECT day, due_at FROM {what} WHERE due_at <= ? ORDER BY day", (micros(now),)
         )
         return {day: moment(due_at) for day, due_at in rows}
-
-    # -- files ---------------------------------------------------------------------------------
-
-    def position(self, path: str) -> FilePosition | None:
-        row = self._db.execute(
-            'SELECT path, device, inode, "offset", line, prefix FROM file WHERE path = ?', (path,)
-        ).fetchone()
-        return FilePosition(*row) if row else None
-
-    def _store_position(self, p: FilePosition) -> None:
-        self._db.execute(
-            "INSERT INTO file VALUES (?,?,?,?,?,?,NULL) ON CONFLICT (path) DO UPDATE SET "
-            'device = excluded.device, inode = excluded.inode, "offset" = excluded."offset", '
-            "line = excluded.line, prefix = excluded.prefix, archived = NULL",
-            (p.path, p.device, p.inode, p.offset, p.line, p.prefix),
-        )
-
-    def archive(self, path: str, archived_as: str) -> None:
-        """Follow a file that was moved out of the inbox."""
-        with self._db.transaction():
-            self._db.execute("DELETE FROM file WHERE path = ?", (archived_as,))
-            self._db.execute(
-                "UPDATE file SET path = ?, archived = "
-                "(SELECT coalesce(max(archived), 0) + 1 FROM file) WHERE path = ?",
-                (archived_as, path),
-            )
-
-    def archived_last(self, limit: int) -> list[str]:
-        rows = self._db.execute(
-            "SELECT path FROM file WHERE archived IS NOT NULL ORDER BY archived DESC LIMIT ?",
-            (limit,),
-        )
-        return [row[0] for row in rows]
 
     # -- the time zone -------------------------------------------------------------------------
 

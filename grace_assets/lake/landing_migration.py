@@ -6,20 +6,21 @@ Its events are packed as they would be today. A killed process leaves the landin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, islice
 
-import zstandard
-
-from grace_assets.lake.arrivals import BLOCK_BYTES, Line, pack
+from grace_assets.core.moments import moment
+from grace_assets.lake.blocks import Blocks, Line, pack
 from grace_assets.lake.database import Database, make_tables
 
 _EVENTS_AT_ONCE = 10_000
+_Event = tuple[int, str, int, Line]
+"""When and from where it was received, its `seq`, and the line that it was."""
 
 
 def move_into_blocks(db: Database, schema: str) -> None:
     """Bring the tables to `schema` where they are the earlier ones; alone with the database."""
     with db.transaction():
-        if "event" not in db.tables():
+        if "content_hash" not in db.columns("mission"):
             return
         db.execute("DROP INDEX mission_by_time")
         db.execute("ALTER TABLE mission RENAME TO mission_before")
@@ -29,16 +30,21 @@ def move_into_blocks(db: Database, schema: str) -> None:
             "CREATE TABLE moved (seq INTEGER PRIMARY KEY, block INTEGER NOT NULL, "
             "place INTEGER NOT NULL)",
         )
-        compressor = zstandard.ZstdCompressor(level=1)
-        for block, (received_at, origin, seqs, lines) in enumerate(_packable(db), start=1):
-            db.execute(
-                "INSERT INTO block VALUES (?,?,?,?)",
-                (block, received_at, origin, pack(lines, compressor)),
-            )
-            db.executemany(
-                "INSERT INTO moved VALUES (?,?,?)",
-                [(seq, block, place) for place, seq in enumerate(seqs)],
-            )
+        blocks = Blocks(db)
+        for (received_at, origin), events in groupby(_events(db), key=lambda event: event[:2]):
+            for some in _batched(events):
+                lines = [line for *_, line in some]
+                packed = list(pack(lines))
+                first = blocks.add(origin, moment(received_at), [block for block, _ in packed])
+                places = [
+                    (first + number, place)
+                    for number, (_, size) in enumerate(packed)
+                    for place in range(size)
+                ]
+                db.executemany(
+                    "INSERT INTO moved VALUES (?,?,?)",
+                    [(event[2], *place) for event, place in zip(some, places, strict=True)],
+                )
         db.execute(
             "INSERT INTO mission SELECT mission_id, day, domain_id, started_at, completed_at, "
             "revision, block, place FROM mission_before JOIN moved USING (seq)"
@@ -52,26 +58,12 @@ def move_into_blocks(db: Database, schema: str) -> None:
             db.execute(f"DROP TABLE {table}")
 
 
-_Packable = tuple[int, str, list[int], list[Line]]
-"""When and from where lines were received, the events that they were, and the lines."""
+def _batched(events: Iterator[_Event]) -> Iterator[list[_Event]]:
+    while some := list(islice(events, _EVENTS_AT_ONCE)):
+        yield some
 
 
-def _packable(db: Database) -> Iterator[_Packable]:
-    """The events in the order received, as many together as make a block."""
-    for (received_at, origin), events in groupby(_events(db), key=lambda event: event[:2]):
-        seqs, lines, size = [], [], 0
-        for *_, seq, line in events:
-            seqs.append(seq)
-            lines.append(line)
-            size += len(line.raw)
-            if size >= BLOCK_BYTES:
-                yield received_at, origin, seqs, lines
-                seqs, lines, size = [], [], 0
-        if lines:
-            yield received_at, origin, seqs, lines
-
-
-def _events(db: Database) -> Iterator[tuple[int, str, int, Line]]:
+def _events(db: Database) -> Iterator[_Event]:
     seq = 0
     while rows := db.execute(
         "SELECT received_at, origin, seq, raw FROM event WHERE seq > ? ORDER BY seq LIMIT ?",

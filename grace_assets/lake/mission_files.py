@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from grace_assets.core.moments import LocalDates
-from grace_assets.lake.arrivals import Judged, Line, judge
+from grace_assets.lake.arrivals import Judged, judge
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.landing import Counts, Landing
 from grace_assets.sources import cloudevents
 

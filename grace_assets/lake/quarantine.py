@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from grace_assets.core.schemas import TABLES
-from grace_assets.lake.arrivals import Line, Rejected
+from grace_assets.lake.arrivals import Rejected
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Counts, Landing
 

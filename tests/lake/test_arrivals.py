@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grace_assets.core.moments import LocalDates
-from grace_assets.lake.arrivals import Line, judge, unpack
+from grace_assets.lake.arrivals import judge
+from grace_assets.lake.blocks import Line, unpack
 from tests.conftest import encode, event
 
 NOW, ZONE = datetime(2026, 3, 5, 12, tzinfo=UTC), ZoneInfo("Europe/Berlin")

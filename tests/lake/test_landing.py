@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from grace_assets.lake.arrivals import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.landing import Landing
 from tests.conftest import encode, event
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from grace_assets.core.moments import micros
-from grace_assets.lake.arrivals import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.database import open_database
 from grace_assets.lake.landing import Landing
 from tests.conftest import encode, event
@@ -25,7 +25,6 @@ CREATE TABLE IF NOT EXISTS mission (
 CREATE INDEX IF NOT EXISTS mission_by_day_domain ON mission (day, domain_id);
 CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-INSERT INTO setting VALUES ('timezone', 'UTC');
 """
 
 
@@ -69,6 +68,9 @@ def test_events_of_an_earlier_version_are_all_there_and_known(tmp_path, url):
             assert micros(by_raw[many[9]].received_at) == micros(NOW) + 1
             assert landing.revisions("m0") == [first, many[0]]
             assert landing.revisions("m9") == [many[9]]
+    # A process of the earlier version looks in once more.
+    with closing(open_database(tmp_path, "landing", BEFORE, url)):
+        pass
     with closing(Landing(tmp_path, ZoneInfo("UTC"), url)) as landing:
         counts = landing.add("again", [Line(n, raw) for n, raw in enumerate(many, 1)], NOW)
         assert (counts.accepted, counts.duplicate, counts.corrected) == (0, 300, 0)

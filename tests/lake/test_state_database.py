@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from grace_assets.lake.arrivals import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.database import StateError, open_database
 from grace_assets.lake.landing import Landing
 from grace_assets.lake.source_log import Failure
