@@ -151,7 +151,7 @@ class Inbox:
             position = self._resume(path, status, file)
             file.seek(position.offset)
             offset, line, digest = position.offset, position.line, position.prefix
-            for batch in batches(file, status.st_size, line + 1):
+            for batch in batches(file, status.st_size - offset, line + 1):
                 taken = [entry for entry in batch if entry.raw.endswith(b"\n") or whole]
                 if not taken:
                     break

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from itertools import cycle
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
@@ -35,25 +36,27 @@ def take_file(
     With `ahead` other processes judge lines of a long file while those before are stored. They
     are forked, so the caller has no threads then.
     """
-    size = path.stat().st_size
+    # A pipe has no size, and only one can read it.
+    size = path.stat().st_size if path.is_file() else inf
     judged = partial(_judged, path, size, origin or str(path), landing.date_of)
     counts = Counts()
-    for batch in _ahead(judged, path) if ahead and size > BATCH_BYTES else judged(0, 1):
+    for batch in _ahead(judged, path) if ahead and BATCH_BYTES < size < inf else judged(0, 1):
         counts += landing.store(batch)
     return counts
 
 
-def batches(file: BinaryIO, size: int, first_number: int) -> Iterator[list[Line]]:
-    """Lines with their newline, numbered on from `first_number`; those that begin before `size`."""
+def batches(file: BinaryIO, size: float, first_number: int) -> Iterator[list[Line]]:
+    """The lines that begin in the next `size` bytes, numbered on from `first_number`."""
     for chunk in _chunks(file, size):
         batch = _numbered(chunk, first_number)
         yield batch
         first_number += len(batch)
 
 
-def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    while (left := size - file.tell()) > 0:
-        yield file.read(min(left, BATCH_BYTES)) + file.readline()
+def _chunks(file: BinaryIO, size: float) -> Iterator[bytes]:
+    while size > 0 and (chunk := file.read(min(size, BATCH_BYTES)) + file.readline()):
+        yield chunk
+        size -= len(chunk)
 
 
 def _numbered(chunk: bytes, first_number: int) -> list[Line]:
@@ -65,7 +68,7 @@ Readers = Callable[[int, int], Iterator[Judged]]
 
 
 def _judged(
-    path: Path, size: int, origin: str, date_of: LocalDates, turn: int, readers: int
+    path: Path, size: float, origin: str, date_of: LocalDates, turn: int, readers: int
 ) -> Iterator[Judged]:
     # `size` is said once: in a file that grows each reader must find the same batches.
     number = 1

@@ -106,6 +106,14 @@ def test_readers_of_a_file_that_grows_find_the_same_batches(long_file):
     ]
 
 
+def test_a_pipe_is_taken_like_a_file(long_file, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = ["sh", "-c", 'cat "$0" > "$1"', long_file, pipe]
+    with opened(tmp_path / "data") as landing, subprocess.Popen(writing):
+        assert take_file(landing, pipe, ahead=True).accepted == 2_500
+
+
 STORING = """
 import multiprocessing, sys, time
 from pathlib import Path
