@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -37,8 +36,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, array_like=True):
     raw: bytes
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A line as its block has it; `origin` is where it came from and its number there."""
 
     raw: bytes

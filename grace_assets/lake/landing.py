@@ -159,12 +159,11 @@ class Landing:
         """Tell duplicates from corrections among lines of which some missions were known."""
         known = self._known([arrival[0] for arrival in judged.arrivals])
         places = [(first + block, place) for *_, block, place in judged.arrivals]
-        again = {
-            place
-            for arrival, own in zip(judged.arrivals, places, strict=True)
-            for place in (own, known[arrival[0]][2])
-            if own != known[arrival[0]][2]
-        }
+        again = set()
+        for arrival, own in zip(judged.arrivals, places, strict=True):
+            place = known[arrival[0]][2]
+            if place != own:
+                again |= {place, own}
         stored = self._blocks.read(again)
         replaced, missions, days, kept = [], {}, set(), set()
         for arrival, own in zip(judged.arrivals, places, strict=True):
