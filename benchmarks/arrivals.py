@@ -30,7 +30,7 @@ from benchmarks.harness import (
     timed,
 )
 from grace_assets.definitions import build_definitions
-from grace_assets.lake.landing import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import mission_events_sensor

@@ -88,7 +88,7 @@ two is what missions cost.
 
 | what | costs |
 |---|---|
-| taking a mission in (`grace ingest`) | {ingest * 1e6:,.0f} µs of a core |
+| taking a mission in (`grace ingest`, up to three processes) | {ingest * 1e6:,.0f} µs |
 | a mission through all tables, in a run of many | {mission * 1e6:,.0f} µs of a core |
 | a day through all tables, whatever is in it, in a run of many | {day:,.2f} s |
 | start, imports, an empty run | in the day's {day:,.2f} s, spread over {DAYS} |

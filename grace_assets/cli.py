@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
+
+    from grace_assets.lake.arrivals import Rejected
 
 
 RUN_FAILED, USAGE, QUARANTINED = 1, 2, 3
@@ -66,36 +70,51 @@ def ingest(files: tuple[Path, ...], kpis: tuple[Path, ...]) -> None:
     On exit 0 or 3 everything that was accepted is on disk. The sensor, or `grace backfill`,
     makes the tables from it.
     """
-    from grace_assets.lake.sample_files import SampleFileError
-
     if not files and not kpis:
         raise click.UsageError("name at least one file")
-    store = open_store()
-    rejected = []
-    with store.landing() as landing:
-        inbox = store.inbox(landing)
-        for path in files:
-            counts = inbox.take_file(path)
-            rejected += counts.rejected
-            show(
-                f"{path}: {counts.accepted} accepted, {counts.duplicate} duplicate, "
-                f"{counts.corrected} corrected, {len(counts.rejected)} rejected"
-            )
-        for path in kpis:
-            try:
-                samples, bad = inbox.take_sample_file(path)
-            except SampleFileError as error:
-                raise click.UsageError(str(error)) from error
-            rejected += bad
-            show(
-                f"{path}: {samples.accepted} accepted, {samples.duplicate} duplicate, "
-                f"{samples.restated} corrected, {len(bad)} rejected (KPI samples)"
-            )
+    rejected = [*_take_missions(files), *_take_samples(kpis)]
     for line in rejected[:20]:
         show(f"{line.origin}:{line.line}: {line.field or 'line'}: {line.reason}", err=True)
     if rejected:
         click.echo(f"{len(rejected)} lines in quarantine: grace quarantine list", err=True)
         sys.exit(QUARANTINED)
+
+
+def _take_missions(files: tuple[Path, ...]) -> Iterator[Rejected]:
+    # Not by way of the store: to import Dagster takes longer than a hundred thousand missions.
+    from grace_assets.lake.database import state_url
+    from grace_assets.lake.landing import Landing
+    from grace_assets.lake.mission_files import take_file
+
+    settings = settings_or_exit()
+    with closing(Landing(settings.data_dir, settings.zone, state_url())) as landing:
+        for path in files:
+            counts = take_file(landing, path, ahead=True)
+            show(
+                f"{path}: {counts.accepted} accepted, {counts.duplicate} duplicate, "
+                f"{counts.corrected} corrected, {len(counts.rejected)} rejected"
+            )
+            yield from counts.rejected
+
+
+def _take_samples(files: tuple[Path, ...]) -> Iterator[Rejected]:
+    if not files:
+        return
+    from grace_assets.lake.sample_files import SampleFileError
+
+    store = open_store()
+    with store.landing() as landing:
+        inbox = store.inbox(landing)
+        for path in files:
+            try:
+                samples, bad = inbox.take_sample_file(path)
+            except SampleFileError as error:
+                raise click.UsageError(str(error)) from error
+            show(
+                f"{path}: {samples.accepted} accepted, {samples.duplicate} duplicate, "
+                f"{samples.restated} corrected, {len(bad)} rejected (KPI samples)"
+            )
+            yield from bad
 
 
 @main.command()

@@ -11,6 +11,7 @@ import click
 
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.instance import run_days
+from grace_assets.lake.mission_files import take_file
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
@@ -33,9 +34,8 @@ def run_demo(settings: Settings, days: int, seed: int) -> None:
     )
     missions_file, samples_file = sample.write(made, folder)
     with store.landing() as landing:
-        inbox = store.inbox(landing)
-        counts = inbox.take_file(missions_file)
-        samples, _ = inbox.take_sample_file(samples_file)
+        counts = take_file(landing, missions_file)
+        samples, _ = store.inbox(landing).take_sample_file(samples_file)
     click.echo(f"Ingested {counts.accepted:,} missions and {samples.accepted:,} KPI samples.")
     click.echo("Backfilling all assets as one Dagster run …")
     materialise(settings, first, today)
@@ -60,7 +60,7 @@ def follow_up(settings: Settings, store: StoreResource, folder: Path, seed: int)
     reported.write_text("".join(lines), encoding="utf-8")
     with store.landing() as landing:
         before, _ = landing.changed_days(0)
-        store.inbox(landing).take_file(reported)
+        take_file(landing, reported)
         _, changed = landing.changed_days(before)
     if changed:
         click.echo(

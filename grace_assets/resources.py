@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from grace_assets.lake.database import state_url
 from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
     from grace_assets.notify.followup_outbox import FollowUpOutbox
     from grace_assets.notify.ledger import Ledger
     from grace_assets.world.store import WorldModel
-
-
-def state_url() -> str | None:
-    """The database that hosts share. It may hold a password, so it is no resource's field."""
-    return environ.get("GRACE_STATE_URL") or None
 
 
 class StoreResource(dg.ConfigurableResource):

@@ -41,7 +41,7 @@ def build_run_history_sensors(settings: Settings) -> list[dg.SensorDefinition]:
 def dagster_runs_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.SensorResult:
-    from grace_assets.lake.landing import Line
+    from grace_assets.lake.blocks import Line
     from grace_assets.sources.dagster_runs import encode, mission, repairs
 
     now = store.now()

@@ -15,6 +15,7 @@ from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
 from grace_assets.lake.landing import Landing
+from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
@@ -59,7 +60,7 @@ class Loop:
         path = self.root / "events.jsonl"
         path.write_bytes(encode(*missions))
         with self.store.landing() as landing:
-            assert not self.store.inbox(landing).take_file(path).rejected
+            assert not take_file(landing, path).rejected
 
     def take_samples(self, rows: pa.Table) -> None:
         from grace_assets.lake.samples import SampleStore

@@ -15,6 +15,7 @@ import pytest
 
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.tables import Lake
 from tests.analytics_in_sql import Recomputed, check_answers, check_comparisons, same
 from tests.test_loop import Loop
@@ -47,7 +48,7 @@ def real(request, tmp_path_factory) -> RealSet:
     loop, missions = Loop(root, "2026-09-01T00:00:00+00:00"), files / "missions.jsonl"
     with loop.store.landing() as landing:
         inbox = loop.store.inbox(landing)
-        assert not inbox.take_file(missions).rejected
+        assert not take_file(landing, missions).rejected
         assert not inbox.take_sample_file(files / "kpi_samples.csv")[1]
     loop.run(FIRST, SETS[request.param], **{DELIVER_TAG: "never"})
     return RealSet(missions, root)

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 from grace_assets.cli import main as grace
 from grace_assets.core.events import to_table
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
-from grace_assets.lake.landing import Landing, Line
+from grace_assets.lake.landing import Landing
 from grace_assets.lake.quarantine import replay
 from grace_assets.lake.samples import SampleStore
 from tests.conftest import encode, event
@@ -126,15 +127,12 @@ def landed(root: Path) -> Contents:
     if (root / "state" / "landing.sqlite").exists():
         with closing(Landing(root, UTC_ZONE)) as landing:
             for row in to_table(landing.events(DAYS)).drop_columns(["received_at"]).to_pylist():
-                contents[f"mission {row['mission_id']}"] = row
+                name = row["mission_id"]
+                contents[f"mission {name}"] = row
+                contents |= Counter(f"trail {name} {raw!r}" for raw in landing.revisions(name))
             contents |= {f"rejected {line.raw!r}": 1 for line in landing.rejected()}
             contents |= {f"noted {day}": 1 for day in landing.changed_days(0)[1] if day in DAYS}
-        with closing(sqlite3.connect(root / "state" / "landing.sqlite")) as db:
-            contents |= Counter(f"trail {m} {raw!r}" for m, raw in db.execute(TRAIL))
     first, last = (datetime.fromisoformat(f"{day}T00:00Z") for day in ("2026-03-01", "2026-03-03"))
     for sample in SampleStore(root).read(first, last).to_pylist():
         contents[f"sample {sample['timestamp']}"] = sample["value"]
     return contents
-
-
-TRAIL = "SELECT mission_id, raw FROM event"

@@ -26,8 +26,9 @@ from hypothesis.stateful import (
 from benchmarks.reliability.landing_works import DAYS, NOW, UTC_ZONE
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Job, Worker, inject
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
-from grace_assets.lake.landing import Counts, Landing, Line
+from grace_assets.lake.landing import Counts, Landing
 from grace_assets.lake.quarantine import replay
 from tests.conftest import encode, event
 

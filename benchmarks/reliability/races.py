@@ -20,7 +20,8 @@ import pyarrow as pa
 from benchmarks.reliability.landing_works import DAYS
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.works import TABLE_ROWS
-from grace_assets.lake.landing import Landing, Line
+from grace_assets.lake.blocks import Line
+from grace_assets.lake.landing import Landing
 from grace_assets.lake.tables import Lake
 from tests.conftest import encode, event
 from tests.rows import part

@@ -21,7 +21,9 @@ from starlette.responses import JSONResponse, Response
 from grace_assets.api.access import Refusal, problem, problem_answer, problems
 from grace_assets.api.strict_json import NotAllowed, NotJson, broken_rule, split
 from grace_assets.core.events import day_of
-from grace_assets.lake.landing import Landing, Line, Rejected
+from grace_assets.lake.arrivals import Rejected
+from grace_assets.lake.blocks import Line
+from grace_assets.lake.landing import Landing
 from grace_assets.sources import alertmanager, cloudevents
 
 MAX_BODY = 8 * 2**20

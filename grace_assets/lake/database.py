@@ -7,6 +7,7 @@ disk.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +42,20 @@ class Database(Protocol):
         """A context in which nothing is written, and what is read is of one moment."""
         ...
 
+    def columns(self, table: str) -> set[str]:
+        """The names of a table's columns; none where there is no such table."""
+        ...
+
+    def dialect(self, statement: str) -> str:
+        """A statement that makes tables, in this database's words."""
+        ...
+
     def close(self) -> None: ...
+
+
+def state_url() -> str | None:
+    """The database that hosts share. It may hold a password, so it is no setting."""
+    return os.environ.get("GRACE_STATE_URL") or None
 
 
 def open_database(root: Path, name: str, schema: str, url: str | None = None) -> Database:
@@ -52,9 +66,13 @@ def open_database(root: Path, name: str, schema: str, url: str | None = None) ->
     """
     database = _Postgres(url, f"grace_{name}") if url else _Sqlite(root / "state", name)
     with database.transaction():
-        for statement in filter(str.strip, schema.split(";\n")):
-            database.execute(database.dialect(statement))
+        make_tables(database, schema)
     return database
+
+
+def make_tables(database: Database, schema: str) -> None:
+    for statement in filter(str.strip, schema.split(";\n")):
+        database.execute(database.dialect(statement))
 
 
 class _Sqlite:
@@ -73,6 +91,10 @@ class _Sqlite:
 
     def dialect(self, statement: str) -> str:
         return statement
+
+    def columns(self, table: str) -> set[str]:
+        rows = self.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        return {name for (name,) in rows}
 
     def transaction(self) -> Any:
         return transaction(self._db)
@@ -103,10 +125,17 @@ class _Postgres:
         self.execute(f"SET search_path TO {schema}")
 
     def dialect(self, statement: str) -> str:
-        """A statement that makes tables, in PostgreSQL's words."""
         for ours, theirs in _DIALECT:
             statement = re.sub(ours, theirs, statement)
         return statement
+
+    def columns(self, table: str) -> set[str]:
+        rows = self.execute(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND table_name = ?",
+            (table,),
+        )
+        return {name for (name,) in rows}
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Any:
         with self._told():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 COLUMN = "domain_id"
 
@@ -20,6 +21,8 @@ class Domains:
 
     def of(self, rows: pa.Table) -> pa.Table:
         """Rows of these domains."""
+        import pyarrow.compute as pc
+
         mask = pc.greater_equal(rows[COLUMN], self.first)
         if self.end is not None:
             mask = pc.and_(mask, pc.less(rows[COLUMN], self.end))

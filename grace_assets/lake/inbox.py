@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -22,10 +20,14 @@ from zoneinfo import ZoneInfo
 from grace_assets.core.events import day_of
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.lake import sample_files
+from grace_assets.lake.arrivals import Rejected, judge
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.bucket_inbox import dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
+from grace_assets.lake.file_positions import FilePosition
 from grace_assets.lake.files import S3Files
-from grace_assets.lake.landing import Counts, FilePosition, Landing, Line, Rejected
+from grace_assets.lake.landing import Counts, Landing
+from grace_assets.lake.mission_files import batches, take_file
 from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
 from grace_assets.sources import cloudevents
 
@@ -35,7 +37,6 @@ SETTLE_SECONDS = 2.0
 """A sample file unchanged for so long is whole: Parquet and CSV have no other end mark."""
 WRONG_CLOCK_SECONDS = 3600.0
 """A file from further ahead was written by a clock that was wrong, and is not waited for."""
-BATCH_LINES = 20_000
 LOOK_BACK = 200
 """Archived files looked at again each time, for a writer that still held one open."""
 
@@ -85,7 +86,7 @@ class Inbox:
                 return intake
             if _untouched(path, now, SETTLE_SECONDS):
                 self._take_samples(path, intake)
-        for name in self._landing.archived_last(LOOK_BACK):
+        for name in self._landing.files.archived_last(LOOK_BACK):
             if Path(name).exists():
                 self._take_missions(Path(name), intake, whole=False)
         for drop in dropped(self._bucket) if self._bucket else ():
@@ -94,17 +95,9 @@ class Inbox:
             if drop.holds_samples:
                 self._take_sample_file(drop.local, drop.name, intake)
             else:
-                intake.missions += self.take_file(drop.local, drop.name)
+                intake.missions += take_file(self._landing, drop.local, drop.name)
                 intake.files += 1
         return intake
-
-    def take_file(self, path: Path, origin: str | None = None) -> Counts:
-        """All lines of a whole mission file, the last one too; durable on return."""
-        counts = Counts()
-        with path.open("rb") as file:
-            for batch in _batches(file, 1):
-                counts += self._landing.add(origin or str(path), _opened(batch), datetime.now(UTC))
-        return counts
 
     def take_sample_file(
         self, path: Path, origin: str | None = None
@@ -158,17 +151,22 @@ class Inbox:
             position = self._resume(path, status, file)
             file.seek(position.offset)
             offset, line, digest = position.offset, position.line, position.prefix
-            for batch in _batches(file, line + 1):
+            for batch in batches(file, status.st_size - offset, line + 1):
                 taken = [entry for entry in batch if entry.raw.endswith(b"\n") or whole]
                 if not taken:
                     break
                 offset += sum(len(entry.raw) for entry in taken)
                 line = taken[-1].number
                 digest = _digest(file, offset)
-                intake.missions += self._landing.add(
+                judged = judge(
                     path.name,
-                    _opened(taken),
+                    taken,
                     datetime.now(UTC),
+                    self._landing.date_of,
+                    cloudevents.opened,
+                )
+                intake.missions += self._landing.store(
+                    judged,
                     FilePosition(str(path), status.st_dev, status.st_ino, offset, line, digest),
                 )
                 intake.files += 1
@@ -180,7 +178,7 @@ class Inbox:
         are duplicates, so nothing is taken twice and nothing is missed.
         """
         start = FilePosition(str(path), status.st_dev, status.st_ino, 0, 0, b"")
-        position = self._landing.position(str(path))
+        position = self._landing.files.of(str(path))
         if position is None or status.st_size < position.offset:
             return start
         return position if _digest(file, position.offset) == position.prefix else start
@@ -218,7 +216,7 @@ class Inbox:
             target = stamped(target)
         # The landing follows first: after a crash between the two the file is still in the
         # inbox and is read again, as duplicates.
-        self._landing.archive(str(path), str(target))
+        self._landing.files.archive(str(path), str(target))
         path.rename(target)
         sync_folder(target_folder)
 
@@ -227,29 +225,6 @@ def _untouched(path: Path, now: datetime, seconds: float) -> bool:
     """Whether a file has been as it is for so long."""
     age = now.timestamp() - path.stat().st_mtime
     return age >= seconds or age < -WRONG_CLOCK_SECONDS
-
-
-def _batches(file: BinaryIO, first_number: int) -> Iterator[list[Line]]:
-    """Lines with their newline, in batches, numbered on from `first_number`."""
-    batch: list[Line] = []
-    for number, raw in enumerate(iter(file.readline, b""), start=first_number):
-        batch.append(Line(number, raw))
-        if len(batch) == BATCH_LINES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _opened(batch: list[Line]) -> list[Line]:
-    """Lines whose CloudEvents are taken out of their envelopes; others, and broken ones, as is."""
-    opened = []
-    for line in batch:
-        if cloudevents.is_envelope(line.raw):
-            with suppress(cloudevents.CloudEventError):
-                line = Line(line.number, cloudevents.unwrap(line.raw))
-        opened.append(line)
-    return opened
 
 
 def _digest(file: BinaryIO, offset: int) -> bytes:

@@ -11,29 +11,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-import msgspec
-import pyarrow as pa
-
-from grace_assets.core.events import Accepted, EventError, content_hash, day_of, parse
+from grace_assets.core.events import Accepted, parse
+from grace_assets.core.moments import HOUR, LocalDates, micros, moment
+from grace_assets.lake import blocks, file_positions
+from grace_assets.lake.arrivals import Judged, Rejected, judge
+from grace_assets.lake.blocks import Blocks, Line, Place, Stored, among
 from grace_assets.lake.database import open_database
 from grace_assets.lake.domains import EVERY, Domains
+from grace_assets.lake.file_positions import FilePosition, FilePositions
+from grace_assets.lake.landing_migration import move_into_blocks
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (
-  seq INTEGER PRIMARY KEY, mission_id TEXT NOT NULL, revision INTEGER NOT NULL,
-  received_at INTEGER NOT NULL, origin TEXT NOT NULL, raw BLOB NOT NULL);
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SCHEMA = f"""{blocks.SCHEMA}{file_positions.SCHEMA}
 CREATE TABLE IF NOT EXISTS mission (
   mission_id TEXT PRIMARY KEY, day TEXT NOT NULL, domain_id TEXT NOT NULL,
   started_at INTEGER NOT NULL, completed_at INTEGER NOT NULL,
-  revision INTEGER NOT NULL, content_hash BLOB NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
-DROP INDEX IF EXISTS mission_by_day;
-CREATE INDEX IF NOT EXISTS mission_by_day_domain ON mission (day, domain_id);
-CREATE INDEX IF NOT EXISTS mission_by_domain ON mission (domain_id, completed_at);
+  revision INTEGER NOT NULL, block INTEGER NOT NULL, place INTEGER NOT NULL) WITHOUT ROWID;
+DROP INDEX IF EXISTS mission_by_day_domain;
+DROP INDEX IF EXISTS mission_by_domain;
+CREATE INDEX IF NOT EXISTS mission_by_time ON mission (day, completed_at, domain_id, started_at);
+CREATE TABLE IF NOT EXISTS earlier (
+  mission_id TEXT NOT NULL, revision INTEGER NOT NULL, block INTEGER NOT NULL,
+  place INTEGER NOT NULL, PRIMARY KEY (mission_id, revision)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rejected (
   seq INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, day TEXT NOT NULL, origin TEXT NOT NULL,
   line INTEGER NOT NULL, field TEXT, reason TEXT NOT NULL, raw BLOB NOT NULL, kind TEXT NOT NULL,
@@ -41,10 +47,6 @@ CREATE TABLE IF NOT EXISTS rejected (
 CREATE INDEX IF NOT EXISTS rejected_by_day ON rejected (day);
 CREATE TABLE IF NOT EXISTS change (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT NOT NULL, cause TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS file (
-  path TEXT PRIMARY KEY, device INTEGER NOT NULL, inode INTEGER NOT NULL, "offset" INTEGER NOT NULL,
-  line INTEGER NOT NULL, prefix BLOB NOT NULL, archived INTEGER);
-CREATE INDEX IF NOT EXISTS file_archived ON file (archived);
 CREATE TABLE IF NOT EXISTS rejudge (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS source (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (day TEXT PRIMARY KEY, due_at INTEGER NOT NULL);
@@ -54,40 +56,6 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 Due = Literal["rejudge", "hold", "source"]
 """Why a day waits: for a window to close, a later look at its recoveries, a source that failed."""
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One raw line (or array element) of an input, numbered from 1."""
-
-    # Lines wait by the ten thousand: the garbage collector would look through them again and
-    # again, and find nothing, for as long as taking them in takes.
-    number: int
-    raw: bytes
-
-
-class _Arrival(msgspec.Struct, frozen=True, gc=False):
-    """What the landing keeps of a valid line; times in microseconds since the epoch."""
-
-    line: Line
-    mission_id: str
-    day: str
-    domain_id: str
-    started_at: int
-    completed_at: int
-    digest: bytes
-
-
-@dataclass(frozen=True)
-class Rejected:
-    received_at: datetime
-    day: str
-    origin: str
-    line: int
-    field: str | None
-    reason: str
-    raw: bytes
-    seq: int = 0
-    kind: str = "event"
 
 
 @dataclass
@@ -108,30 +76,6 @@ class Counts:
         )
 
 
-@dataclass(frozen=True)
-class FilePosition:
-    """How far a file was read. `prefix` is a digest of the bytes before `offset`."""
-
-    path: str
-    device: int
-    inode: int
-    offset: int
-    line: int
-    prefix: bytes
-
-
-_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since the epoch; exact, where `timestamp()` rounds."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(value: int) -> datetime:
-    return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
-
-
 def _within(domains: Domains) -> tuple[str, list[str]]:
     """What a WHERE has more, and its values."""
     if domains == EVERY:
@@ -139,6 +83,12 @@ def _within(domains: Domains) -> tuple[str, list[str]]:
     if domains.end is None:
         return " AND domain_id >= ?", [domains.first]
     return " AND domain_id >= ? AND domain_id < ?", [domains.first, domains.end]
+
+
+def _say_the_same(one: Stored, other: Stored) -> bool:
+    return one.raw == other.raw or (
+        parse(one.raw, one.received_at) == parse(other.raw, other.received_at)
+    )
 
 
 class Landing:
@@ -149,7 +99,11 @@ class Landing:
 
     def __init__(self, root: Path, zone: ZoneInfo, url: str | None = None) -> None:
         self._zone = zone
+        self.date_of = LocalDates(zone)
         self._db = open_database(root, "landing", _SCHEMA, url)
+        move_into_blocks(self._db, _SCHEMA)
+        self._blocks = Blocks(self._db)
+        self.files = FilePositions(self._db)
         self._follow_timezone()
 
     def close(self) -> None:
@@ -162,110 +116,89 @@ class Landing:
         origin: str,
         lines: Sequence[Line],
         received_at: datetime,
-        position: FilePosition | None = None,
         *,
         keep_rejected: bool = True,
     ) -> Counts:
         """Take lines of one input, in order, in one transaction; blank lines are passed over.
 
-        `position` is committed with them, so a file is read on from exactly where it stopped.
         `keep_rejected` is false for lines that lie in quarantine already.
         """
-        received_day = day_of(received_at, self._zone)
-        counts = Counts()
-        arrivals: list[_Arrival] = []
-        for line in lines:
-            if not line.raw.strip():
-                continue
-            try:
-                event = parse(line.raw, received_at)
-            except EventError as error:
-                counts.rejected.append(
-                    Rejected(
-                        received_at,
-                        received_day,
-                        origin,
-                        line.number,
-                        error.field,
-                        error.reason,
-                        line.raw,
-                    )
-                )
-            else:
-                arrivals.append(
-                    _Arrival(
-                        line,
-                        event.mission_id,
-                        day_of(event.completed_at, self._zone),
-                        event.domain_id,
-                        micros(event.started_at),
-                        micros(event.completed_at),
-                        content_hash(event),
-                    )
-                )
+        judged = judge(origin, lines, received_at, self.date_of)
+        return self.store(judged, keep_rejected=keep_rejected)
+
+    def store(
+        self, judged: Judged, position: FilePosition | None = None, *, keep_rejected: bool = True
+    ) -> Counts:
+        """Take lines that were judged with `date_of`; otherwise as `add`.
+
+        `position` is committed with them, so a file is read on from exactly where it stopped.
+        """
+        counts = Counts(rejected=judged.rejected)
         with self._db.transaction():
-            self._store_events(origin, arrivals, received_at, counts)
+            self._store_events(judged, counts)
             if keep_rejected:
-                self._store_rejected(counts.rejected)
+                self._store_rejected(judged.rejected)
             if position is not None:
-                self._store_position(position)
+                self.files.note(position)
         return counts
 
-    def _store_events(
-        self, origin: str, arrivals: Sequence[_Arrival], received_at: datetime, counts: Counts
-    ) -> None:
-        known = self._known([arrival.mission_id for arrival in arrivals])
-        seq = self._db.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
-        received = micros(received_at)
-        trail, missions, days = [], {}, set()
-        for a in arrivals:
-            earlier = known.get(a.mission_id)
-            if earlier and earlier[2] == a.digest:
-                counts.duplicate += 1
-                continue
-            revision = earlier[1] + 1 if earlier else 1
-            if earlier:
+    def _store_events(self, judged: Judged, counts: Counts) -> None:
+        arrivals = judged.arrivals
+        if not arrivals:
+            return
+        first = self._blocks.add(judged.origin, judged.received_at, judged.blocks)
+        counts.accepted = self._db.executemany(
+            f"INSERT INTO mission VALUES (?,?,?,?,?,1,{first}+?,?) ON CONFLICT DO NOTHING", arrivals
+        ).rowcount
+        if counts.accepted == len(arrivals):
+            self._note_changes({arrival[1] for arrival in arrivals}, "event")
+        else:
+            self._settle(judged, first, counts)
+
+    def _settle(self, judged: Judged, first: int, counts: Counts) -> None:
+        """Tell duplicates from corrections among lines of which some missions were known."""
+        known = self._known([arrival[0] for arrival in judged.arrivals])
+        places = [(first + block, place) for *_, block, place in judged.arrivals]
+        again = set()
+        for arrival, own in zip(judged.arrivals, places, strict=True):
+            place = known[arrival[0]][2]
+            if place != own:
+                again |= {place, own}
+        stored = self._blocks.read(again)
+        replaced, missions, days, kept = [], {}, set(), set()
+        for arrival, own in zip(judged.arrivals, places, strict=True):
+            mission_id, day, *rest = arrival[:5]
+            earlier_day, revision, place = known[mission_id]
+            if place != own:
+                if _say_the_same(stored[place], stored[own]):
+                    counts.duplicate += 1
+                    continue
                 counts.corrected += 1
-                days.add(earlier[0])
-            else:
-                counts.accepted += 1
-            days.add(a.day)
-            known[a.mission_id] = (a.day, revision, a.digest)
-            seq += 1
-            origin_line = f"{origin}:{a.line.number}"
-            trail.append((seq, a.mission_id, revision, received, origin_line, a.line.raw))
-            missions[a.mission_id] = (
-                a.mission_id,
-                a.day,
-                a.domain_id,
-                a.started_at,
-                a.completed_at,
-                revision,
-                a.digest,
-                seq,
-            )
-        self._db.executemany("INSERT INTO event VALUES (?,?,?,?,?,?)", trail)
+                days.add(earlier_day)
+                replaced.append((mission_id, revision, *place))
+                known[mission_id] = day, revision + 1, own
+                missions[mission_id] = (day, *rest, revision + 1, *own, mission_id)
+            days.add(day)
+            kept.add(own[0])
+        self._db.executemany("INSERT INTO earlier VALUES (?,?,?,?)", replaced)
         self._db.executemany(
-            "INSERT INTO mission VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (mission_id) DO UPDATE SET "
-            "day = excluded.day, domain_id = excluded.domain_id, started_at = excluded.started_at, "
-            "completed_at = excluded.completed_at, revision = excluded.revision, "
-            "content_hash = excluded.content_hash, seq = excluded.seq",
+            "UPDATE mission SET day = ?, domain_id = ?, started_at = ?, completed_at = ?, "
+            "revision = ?, block = ?, place = ? WHERE mission_id = ?",
             missions.values(),
         )
+        # Of duplicates alone nothing is kept.
+        unwanted = set(range(first, first + len(judged.blocks))) - kept
+        self._blocks.remove(unwanted)
         self._note_changes(days, "event")
 
-    def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, bytes]]:
-        known = {}
-        for start in range(0, len(mission_ids), 500):
-            ids = mission_ids[start : start + 500]
-            marks = ",".join("?" * len(ids))
-            found = self._db.execute(
-                "SELECT mission_id, day, revision, content_hash FROM mission "
-                f"WHERE mission_id IN ({marks})",
-                ids,
-            )
-            known.update({row[0]: row[1:] for row in found})
-        return known
+    def _known(self, mission_ids: Sequence[str]) -> dict[str, tuple[str, int, Place]]:
+        """Day, revision and place of current missions."""
+        rows = among(
+            self._db,
+            "SELECT mission_id, day, revision, block, place FROM mission WHERE mission_id",
+            mission_ids,
+        )
+        return {row[0]: (row[1], row[2], row[3:]) for row in rows}
 
     def _store_rejected(self, rejected: Sequence[Rejected]) -> None:
         self._db.executemany(
@@ -292,22 +225,28 @@ class Landing:
     def events(self, days: Sequence[str], domains: Domains = EVERY) -> list[Accepted]:
         """The current events of `days`, by day and completion."""
         within, values = _within(domains)
-        # Named one by one where domains are wanted: only then the index finds these too.
-        among, of_days = "BETWEEN ? AND ?", [min(days), max(days)]
-        if within:
-            among, of_days = f"IN ({','.join('?' * len(days))})", [*days]
         rows = self._db.execute(
-            "SELECT mission.day, raw, received_at, event.revision, origin "
-            f"FROM mission JOIN event USING (seq) WHERE day {among}{within} "
-            "ORDER BY day, completed_at, mission.mission_id",
-            of_days + values,
-        )
-        wanted = set(days)
+            "SELECT day, revision, block, place FROM mission "
+            f"WHERE day IN ({','.join('?' * len(days))}){within} "
+            "ORDER BY day, completed_at, mission_id",
+            [*days, *values],
+        ).fetchall()
+        stored = self._blocks.read(row[2:] for row in rows)
         return [
-            Accepted(day, raw, moment(received_at), revision, origin)
-            for day, raw, received_at, revision, origin in rows
-            if day in wanted
+            Accepted(day, at.raw, at.received_at, revision, at.origin)
+            for day, revision, *place in rows
+            for at in [stored[tuple(place)]]
         ]
+
+    def revisions(self, mission_id: str) -> list[bytes]:
+        """What was ever accepted of a mission, as it came, the current one last."""
+        rows = self._db.execute(
+            "SELECT revision, block, place FROM earlier WHERE mission_id = ? UNION ALL "
+            "SELECT revision, block, place FROM mission WHERE mission_id = ? ORDER BY revision",
+            (mission_id, mission_id),
+        ).fetchall()
+        stored = self._blocks.read(row[1:] for row in rows)
+        return [stored[row[1:]].raw for row in rows]
 
     def counts(self, days: Sequence[str]) -> dict[str, int]:
         """Missions by day, of days that have some."""
@@ -335,8 +274,9 @@ class Landing:
     def domains(self, since: datetime) -> list[str]:
         """Domains with missions since then."""
         rows = self._db.execute(
-            "SELECT DISTINCT domain_id FROM mission WHERE completed_at >= ? ORDER BY 1",
-            (micros(since),),
+            "SELECT DISTINCT domain_id FROM mission WHERE day >= ? AND completed_at >= ? "
+            "ORDER BY domain_id",
+            (self._day_before(micros(since)), micros(since)),
         )
         return [row[0] for row in rows]
 
@@ -346,11 +286,13 @@ class Landing:
         Read from here and not from the tables, so that it does not depend on which days have
         been materialised already.
         """
+        import pyarrow as pa
+
         within, values = _within(domains)
         rows = self._db.execute(
             "SELECT mission_id, domain_id, started_at, completed_at FROM mission "
-            f"WHERE completed_at >= ? AND started_at <= ?{within}",
-            (micros(first), micros(last), *values),
+            f"WHERE day >= ? AND completed_at >= ? AND started_at <= ?{within}",
+            (self._day_before(micros(first)), micros(first), micros(last), *values),
         ).fetchall()
         columns = list(zip(*rows, strict=True)) or [[], [], [], []]
         stamp = pa.timestamp("us", tz="UTC")
@@ -394,6 +336,13 @@ class Landing:
                 [(micros(at), seq) for seq in seqs],
             )
 
+    def _day_before(self, value: int) -> str:
+        """A day that no mission completed since lies before, for the index begins with days.
+
+        Where clocks were put back a later moment can lie on an earlier date.
+        """
+        return self.date_of(value - 24 * HOUR)
+
     # -- the journal of changed days ------------------------------------------------------------
 
     def _note_changes(self, days: Iterable[str], cause: str) -> None:
@@ -422,10 +371,11 @@ class Landing:
         days: set[str] = set()
         with self._db.transaction():
             for domain_id, first, last in spans:
+                since, until = micros(first) - margin, micros(last) + margin + back
                 found = self._db.execute(
                     "SELECT DISTINCT day FROM mission "
-                    "WHERE domain_id = ? AND completed_at >= ? AND started_at <= ?",
-                    (domain_id, micros(first) - margin, micros(last) + margin + back),
+                    "WHERE day >= ? AND domain_id = ? AND completed_at >= ? AND started_at <= ?",
+                    (self._day_before(since), domain_id, since, until),
                 )
                 days.update(row[0] for row in found)
             self._note_changes(days, "samples")
@@ -457,39 +407,6 @@ class Landing:
         )
         return {day: moment(due_at) for day, due_at in rows}
 
-    # -- files ---------------------------------------------------------------------------------
-
-    def position(self, path: str) -> FilePosition | None:
-        row = self._db.execute(
-            'SELECT path, device, inode, "offset", line, prefix FROM file WHERE path = ?', (path,)
-        ).fetchone()
-        return FilePosition(*row) if row else None
-
-    def _store_position(self, p: FilePosition) -> None:
-        self._db.execute(
-            "INSERT INTO file VALUES (?,?,?,?,?,?,NULL) ON CONFLICT (path) DO UPDATE SET "
-            'device = excluded.device, inode = excluded.inode, "offset" = excluded."offset", '
-            "line = excluded.line, prefix = excluded.prefix, archived = NULL",
-            (p.path, p.device, p.inode, p.offset, p.line, p.prefix),
-        )
-
-    def archive(self, path: str, archived_as: str) -> None:
-        """Follow a file that was moved out of the inbox."""
-        with self._db.transaction():
-            self._db.execute("DELETE FROM file WHERE path = ?", (archived_as,))
-            self._db.execute(
-                "UPDATE file SET path = ?, archived = "
-                "(SELECT coalesce(max(archived), 0) + 1 FROM file) WHERE path = ?",
-                (archived_as, path),
-            )
-
-    def archived_last(self, limit: int) -> list[str]:
-        rows = self._db.execute(
-            "SELECT path FROM file WHERE archived IS NOT NULL ORDER BY archived DESC LIMIT ?",
-            (limit,),
-        )
-        return [row[0] for row in rows]
-
     # -- the time zone -------------------------------------------------------------------------
 
     def _follow_timezone(self) -> None:
@@ -499,7 +416,7 @@ class Landing:
             return
         with self._db.transaction():
             moved = [
-                (day_of(moment(completed_at), self._zone), mission_id, day)
+                (self.date_of(completed_at), mission_id, day)
                 for mission_id, day, completed_at in self._db.execute(
                     "SELECT mission_id, day, completed_at FROM mission"
                 )

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from grace_assets.core.schemas import TABLES
+from grace_assets.lake.arrivals import Rejected
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
-from grace_assets.lake.landing import Counts, Landing, Line, Rejected
+from grace_assets.lake.landing import Counts, Landing
 
 
 def to_table(rejected: Sequence[Rejected]) -> pa.Table:

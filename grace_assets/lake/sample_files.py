@@ -19,7 +19,7 @@ import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from grace_assets.core.events import EventError, valid_domain
-from grace_assets.lake.landing import Line
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.samples import SCHEMA
 
 NAME_MAX_LENGTH = 200

@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from grace_assets.core.moments import micros
 from grace_assets.lake.database import open_database
-from grace_assets.lake.landing import micros
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fetched (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import suppress
 
 import msgspec
 
@@ -71,6 +72,9 @@ def unwrap(raw: bytes) -> bytes:
     return data
 
 
-def is_envelope(raw: bytes) -> bool:
-    """Whether a line of a file is a CloudEvent and not a mission event."""
-    return b'"specversion"' in raw and b'"mission_id"' not in raw.partition(b'"data"')[0]
+def opened(raw: bytes) -> bytes:
+    """The mission event in a line that is a CloudEvent; other and broken lines as they are."""
+    if b'"specversion"' in raw and b'"mission_id"' not in raw.partition(b'"data"')[0]:
+        with suppress(CloudEventError):
+            return unwrap(raw)
+    return raw

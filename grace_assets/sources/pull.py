@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from grace_assets.core.catalogue import Catalogue, MetricRule
-from grace_assets.lake.landing import micros
+from grace_assets.core.moments import micros
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.source_log import SourceLog
 from grace_assets.sources.http import Endpoint, Exchange, SourceError

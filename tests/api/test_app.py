@@ -14,6 +14,7 @@ from grace_assets.api import ingest as application
 from grace_assets.api.access import LOOPBACK_HOSTS, Access
 from grace_assets.api.app import build_app
 from grace_assets.api.strict_json import MAX_EVENTS
+from grace_assets.lake.mission_files import take_file
 from grace_assets.resources import StoreResource
 from tests.conftest import event
 from tests.serving import serve
@@ -337,7 +338,7 @@ def test_lines_of_a_file_may_be_cloudevents(store, tmp_path):
     lines = [envelope(data=event("m1")), event("m2"), envelope(specversion="0.1")]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     with store.landing() as landing:
-        taken = store.inbox(landing).take_file(path)
+        taken = take_file(landing, path)
     assert (taken.accepted, len(taken.rejected)) == (2, 1)
     assert known(store) == ["m1", "m2"]
 

@@ -14,6 +14,7 @@ from grace_assets.ask.telling import Telling, worded
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.reasons import reason
 from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.tables import Lake
 from tests.ask.answered import ANSWERED, UNANSWERED
 from tests.rows import failed, outcome, reading, said, table, unscored
@@ -37,7 +38,7 @@ def story(tmp_path_factory) -> Path:
     missions, samples = sample.write(made, root / "sample")
     with loop.store.landing() as landing:
         inbox = loop.store.inbox(landing)
-        inbox.take_file(missions)
+        take_file(landing, missions)
         inbox.take_sample_file(samples)
     loop.run(DAYS[0], DAYS[-1], **{DELIVER_TAG: "never"})
     return root

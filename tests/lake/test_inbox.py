@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from grace_assets.lake.inbox import Inbox
+from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.quarantine import replay
 from tests.conftest import encode, event
 
@@ -86,12 +87,12 @@ def test_a_quiet_file_is_archived_and_what_a_late_writer_adds_is_still_taken(inb
     assert len(list((tmp_path / "archive/inbox").iterdir())) == 2
 
 
-def test_a_named_file_is_taken_whole_at_once_and_twice_is_harmless(inbox, tmp_path):
+def test_a_named_file_is_taken_whole_at_once_and_twice_is_harmless(landing, tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n" + encode(event("a")) + b"[]\n" + encode(event("b")).rstrip(b"\n"))
-    counts = inbox.take_file(path)
+    counts = take_file(landing, path)
     assert (counts.accepted, [r.line for r in counts.rejected]) == (2, [3])
-    assert inbox.take_file(path).duplicate == 2
+    assert take_file(landing, path).duplicate == 2
 
 
 def test_sample_files_are_taken_once_they_are_whole(inbox, tmp_path):
@@ -129,7 +130,7 @@ def test_replay_takes_what_passes_now_and_is_idempotent(inbox, landing, tmp_path
     path = tmp_path / "events.jsonl"
     soon = (now() + timedelta(hours=25)).isoformat()
     path.write_bytes(encode(event("early", completed_at=soon)) + b"{never\n")
-    assert inbox.take_file(path).accepted == 0
+    assert take_file(landing, path).accepted == 0
     moved = [r for r in landing.rejected() if r.field == "completed_at"]
     assert len(moved) == 1
     counts, waiting = replay(landing, inbox)

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from grace_assets.lake.landing import Landing, Line, micros, moment
+from grace_assets.lake.blocks import Line
+from grace_assets.lake.landing import Landing
 from tests.conftest import encode, event
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -41,6 +42,10 @@ def lines(*events: dict) -> list[Line]:
     return [Line(n, raw) for n, raw in enumerate(encode(*events).splitlines(), start=1)]
 
 
+def raw(item: dict) -> bytes:
+    return encode(item).strip()
+
+
 def tally(counts) -> tuple[int, int, int, int]:
     return counts.accepted, counts.duplicate, counts.corrected, len(counts.rejected)
 
@@ -69,6 +74,41 @@ def test_within_one_batch_the_last_received_wins(landing):
     (current,) = landing.events(["2026-03-01"])
     assert current.revision == 3
     assert b'"a"' in current.raw
+
+
+def test_a_line_in_another_spelling_is_a_duplicate(landing):
+    landing.add("f", lines(event(), event("b")), NOW)
+    spelt = {"started_at": "2026-03-01T12:00:00+02:00", "some_unknown_field": "new"}
+    again = dict(reversed(event(**spelt).items()))
+    assert tally(landing.add("g", lines(again, event("c"), again), NOW)) == (1, 2, 0, 0)
+    assert landing.revisions("m-1") == [raw(event())]
+
+
+def test_what_was_accepted_is_kept_byte_for_byte_however_many_lines_came_together(landing):
+    """Some blocks full, days and domains mixed, known and new missions in between."""
+    many = [
+        event(f"m{n}", domain_id=f"d{n % 3}", completed_at=f"2026-03-0{1 + n % 2}T10:30:00Z")
+        for n in range(600)
+    ]
+    half = [dict(item, title="y" * 300) for item in many[::2]]
+    assert tally(landing.add("half", lines(*half), NOW)) == (300, 0, 0, 0)
+    assert tally(landing.add("all", lines(*many, many[0]), NOW)) == (300, 1, 300, 0)
+    days = ["2026-03-01", "2026-03-02"]
+    found = {row.raw: row for row in landing.events(days)}
+    assert sorted(found) == sorted(raw(item) for item in many)
+    for number, item in enumerate(many, start=1):
+        row = found[raw(item)]
+        assert (row.origin, row.revision) == (f"all:{number}", 1 + number % 2)
+    assert landing.revisions("m0") == [raw(half[0]), raw(many[0])]
+    assert landing.revisions("m1") == [raw(many[1])]
+
+
+def test_duplicates_take_no_room(landing):
+    many = lines(*(event(f"m{n}") for n in range(50)))
+    landing.add("f", many, NOW)
+    before = landing._db.execute("SELECT count(*) FROM block").fetchone()
+    assert tally(landing.add("f", many, NOW)) == (0, 50, 0, 0)
+    assert landing._db.execute("SELECT count(*) FROM block").fetchone() == before
 
 
 def test_bad_lines_are_kept_and_the_others_taken(landing):
@@ -117,8 +157,3 @@ def test_neighbours_are_all_missions_that_touch_a_span(landing):
     at = datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert landing.neighbours(at, at)["mission_id"].to_pylist() == ["b"]
     assert landing.neighbours(at + timedelta(days=1), at + timedelta(days=2)).num_rows == 0
-
-
-def test_moments_keep_their_microseconds():
-    for text in ("2026-03-01T10:00:00.123457+00:00", "1969-12-31T23:59:59.999999+00:00"):
-        assert moment(micros(datetime.fromisoformat(text))) == datetime.fromisoformat(text)

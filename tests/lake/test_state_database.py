@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from grace_assets.lake.blocks import Line
 from grace_assets.lake.database import StateError, open_database
-from grace_assets.lake.landing import Landing, Line
+from grace_assets.lake.landing import Landing
 from grace_assets.lake.source_log import Failure
 from grace_assets.resources import StoreResource
 from tests.conftest import encode, event
