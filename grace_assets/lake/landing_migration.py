@@ -22,7 +22,7 @@ def move_into_blocks(db: Database, schema: str) -> None:
     with db.transaction():
         if "content_hash" not in db.columns("mission"):
             return
-        db.execute("DROP INDEX mission_by_time")
+        db.execute("DROP INDEX mission_by_day")
         db.execute("ALTER TABLE mission RENAME TO mission_before")
         make_tables(db, schema)
         make_tables(

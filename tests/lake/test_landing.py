@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from grace_assets.lake.blocks import Line
+from grace_assets.lake.domains import Domains
 from grace_assets.lake.landing import Landing
 from tests.conftest import encode, event
 
@@ -157,3 +158,29 @@ def test_neighbours_are_all_missions_that_touch_a_span(landing):
     at = datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert landing.neighbours(at, at)["mission_id"].to_pylist() == ["b"]
     assert landing.neighbours(at + timedelta(days=1), at + timedelta(days=2)).num_rows == 0
+
+
+def test_neighbours_of_some_domains_are_those_of_all_that_lie_in_them(landing):
+    """Day by day: also of missions that began before the span, or end days after it."""
+    times = {
+        "long": ("2026-03-01T10:00:00Z", "2026-03-05T10:00:00Z"),
+        "before": ("2026-03-01T10:00:00Z", "2026-03-01T10:30:00Z"),
+        "within": ("2026-03-03T10:00:00Z", "2026-03-03T11:00:00Z"),
+    }
+    landing.add(
+        "f",
+        lines(
+            *(
+                event(f"{name}-{domain}", domain_id=domain, started_at=first, completed_at=last)
+                for name, (first, last) in times.items()
+                for domain in "abc"
+            )
+        ),
+        datetime(2026, 3, 6, tzinfo=UTC),
+    )
+    span = datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
+    every = set(landing.neighbours(*span)["mission_id"].to_pylist())
+    assert every == {f"{name}-{domain}" for name in ("long", "within") for domain in "abc"}
+    for domains, inside in ((Domains("b", "c"), "b"), (Domains("b"), "bc"), (Domains("d"), "")):
+        found = landing.neighbours(*span, domains)["mission_id"].to_pylist()
+        assert sorted(found) == sorted(name for name in every if name[-1] in inside)
