@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from benchmarks import made
 from benchmarks.backfill import CATALOGUE
 from benchmarks.harness import ROOT, Ran, clean_env, run, script, seconds
-from grace_assets.core.windows import instant
+from grace_assets.core.moments import micros
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.lake.tables import Lake
 
@@ -96,7 +96,7 @@ def write_sample_files(folder: Path, every: made.Missions, domains: int) -> list
     """Samples as they arrive, all domains tick by tick, in files of some five million."""
     rng = np.random.default_rng(2)
     names = pa.array(made.domain_names(domains))
-    times = instant(made.FIRST) + np.arange(TICKS) * STEP_SECONDS * made.SECOND
+    times = micros(made.FIRST) + np.arange(TICKS) * STEP_SECONDS * made.SECOND
     busy = made.busy(every, times, domains)
     at_once = max(1, FILE_ROWS // domains)
     files = []

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from grace_assets.core.moments import micros
 from grace_assets.core.schemas import TABLES
-from grace_assets.core.windows import instant
 from grace_assets.lake.samples import SCHEMA, SampleStore
 
 METRICS = ("cpu_percent", "error_rate", "latency_ms", "queue_depth", "throughput_rps")
@@ -42,7 +42,7 @@ class Missions:
 
     def of_days(self, first: int, last: int) -> Missions:
         """Those of the days first ≤ n < last, counted from `FIRST`."""
-        edges = instant(FIRST) + np.array([first, last]) * DAY
+        edges = micros(FIRST) + np.array([first, last]) * DAY
         some = slice(*np.searchsorted(self.started, edges))
         return Missions(*(getattr(self, field.name)[some] for field in fields(self)))
 
@@ -54,7 +54,7 @@ def missions(count: int, days: int, domains: int, seed: int = 1) -> Missions:
     """
     rng = np.random.default_rng(seed)
     day = np.arange(count) % days * DAY
-    started = np.sort(instant(FIRST) + day + rng.integers(3600, 79_200, count) * SECOND)
+    started = np.sort(micros(FIRST) + day + rng.integers(3600, 79_200, count) * SECOND)
     return Missions(
         number=np.arange(count),
         domain=rng.integers(0, domains, count),
@@ -96,7 +96,7 @@ def write_samples(root: Path, made: Missions, days: int, domains: int, step_seco
     ticks = DAY // (step_seconds * SECOND)
     names, series = domain_names(domains), domains * len(METRICS)
     for day in range(days):
-        start = instant(FIRST) + day * DAY
+        start = micros(FIRST) + day * DAY
         times = start + np.arange(ticks) * step_seconds * SECOND
         value = 200 * np.exp(0.1 * rng.standard_normal((domains, len(METRICS), ticks)))
         value *= 1 + 0.8 * busy(made.of_days(day, day + 1), times, domains)[:, None, :]

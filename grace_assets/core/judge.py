@@ -31,6 +31,7 @@ from grace_assets.core.healthy import (
     restoration,
     smallest_effect,
 )
+from grace_assets.core.moments import micros
 from grace_assets.core.readings import Readings, read
 from grace_assets.core.rules import Rules, rules_of
 from grace_assets.core.schemas import TABLES
@@ -97,7 +98,7 @@ def judge(
     rules = rules_of(series.metric, catalogue)
     triggers = _triggers(missions, series, pairs)
     closed = ours.completed[pairs.mission] + pairs.settle + pairs.window
-    window_open = closed + delay > windows.instant(now)
+    window_open = closed + delay > micros(now)
 
     def part(start: int) -> dict[str, np.ndarray]:
         chunk = slice(start, start + _ROWS_AT_ONCE)

@@ -25,6 +25,7 @@ from grace_assets.core.mission_verdict import (
     texts,
     verdicts,
 )
+from grace_assets.core.moments import micros
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.wording import source_rank
 
@@ -57,7 +58,7 @@ def summarise(
     rows = rows_of(missions, telemetry, catalogue, trigger)
     closes = _closes(missions, rows, catalogue)
     named = np.array([m is not None and catalogue.rule(m) is not None for m in trigger], bool)
-    verdict, why = verdicts(rows, named, closes > windows.instant(now))
+    verdict, why = verdicts(rows, named, closes > micros(now))
     score, low, high, score_why = scores(rows, verdict)
     overlap = _overlaps(missions, neighbours, closes)
     better = np.isin(verdict, BETTER) & ~overlap

@@ -19,6 +19,7 @@ from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import NOT_SCORED, judge, saw_problem
 from grace_assets.core.mission_verdict import BETTER
+from grace_assets.core.moments import micros
 from grace_assets.core.schemas import DATE, TABLES
 
 EVERY = timedelta(hours=1)
@@ -48,7 +49,7 @@ def placebo_missions(
         starts += [start + EVERY * n for n in range(count)]
         dates += [day] * count
     size = len(starts)
-    began = np.tile(np.array([windows.instant(at) for at in starts], np.int64), len(domains))
+    began = np.tile(np.array([micros(at) for at in starts], np.int64), len(domains))
     ended = began + LENGTH // timedelta(microseconds=1)
     domain = np.repeat(np.array(domains, object), size)
     reach = catalogue.settle_and_window_max // timedelta(microseconds=1)

@@ -9,7 +9,6 @@ windows are half-open.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -237,11 +236,6 @@ def ragged_arange(counts: np.ndarray) -> np.ndarray:
 def microseconds(column: pa.ChunkedArray) -> np.ndarray:
     """A timestamp column without nulls as int64 microseconds."""
     return column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
-
-
-def instant(moment: datetime) -> int:
-    """An aware datetime as microseconds, exactly."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -7,7 +7,8 @@ import pyarrow as pa
 from grace_assets.core.catalogue import parse_catalogue
 from grace_assets.core.judge import judge
 from grace_assets.core.mission_view import mission_views
-from grace_assets.core.windows import SECOND, instant
+from grace_assets.core.moments import micros
+from grace_assets.core.windows import SECOND
 from grace_assets.lake.samples import SCHEMA
 
 RULES = parse_catalogue("latency_ms: {direction: lower, unit: ms}", "x")
@@ -53,7 +54,7 @@ def samples(metric: str = "latency_ms", days: int = 16) -> pa.Table:
 
 def test_the_windows_are_those_of_the_catalogue():
     (view,) = mission_views(table(mission()), samples(), RULES)
-    start, end, minute = instant(START), instant(END), 60 * SECOND
+    start, end, minute = micros(START), micros(END), 60 * SECOND
     assert view.pre == (start - 30 * minute, start)
     assert view.mission == (start, end)
     assert view.settle == (end, end + 5 * minute)

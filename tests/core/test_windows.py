@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from grace_assets.core import padded, windows
+from grace_assets.core.moments import micros
 from tests.core.worlds import START, catalogue, missions, samples
 
 MINUTE = timedelta(minutes=1)
@@ -55,7 +56,7 @@ def test_unsorted_dictionary_encoded_and_non_finite_samples_make_the_same_series
 def test_a_counter_becomes_growth_per_second_and_a_reset_starts_from_zero():
     found = series(("a", "s", "hits", START, [100, 160, 280, 30, 90]), rules=COUNTER)
     assert found.values.tolist() == [1, 2, 0.5, 1]
-    assert found.times[0] == windows.instant(START + MINUTE)
+    assert found.times[0] == micros(START + MINUTE)
 
 
 def test_a_counter_loses_only_its_own_first_sample():
@@ -72,7 +73,7 @@ def test_a_counter_loses_only_its_own_first_sample():
 
 def test_windows_are_half_open():
     found = series(("a", "s", "latency_ms", START, [10, 11, 12, 13]))
-    first = windows.instant(START)
+    first = micros(START)
     rows = windows.Locator(found, first - 10, first + 10 * 60_000_000)
     at = np.array([first, first + 1, first + 60_000_000, first + 10 * 60_000_000])
     assert rows.first_row(np.zeros(4, int), at).tolist() == [0, 1, 1, 4]
@@ -84,7 +85,7 @@ def test_a_time_outside_of_the_samples_never_finds_the_rows_of_another_series():
         ("b", "s", "latency_ms", START, [3, 4]),
         ("c", "s", "latency_ms", START + timedelta(days=900), [5]),
     )
-    first, last = windows.instant(START), windows.instant(START + MINUTE)
+    first, last = micros(START), micros(START + MINUTE)
     rows = windows.Locator(found, first, last)
     which = np.arange(3)
     assert rows.first_row(which, np.full(3, first)).tolist() == [2, 2, 4]
@@ -149,7 +150,7 @@ def overlaps(low: int, high: int, *busy: tuple[str, int, int]) -> int:
             "completed_at": [START + MINUTE * end for _, _, end in busy],
         }
     )
-    asked = [windows.instant(START + MINUTE * m) for m in (low, high)]
+    asked = [micros(START + MINUTE * m) for m in (low, high)]
     return windows.overlapping(
         np.array(["shop"], object),
         np.array(asked[:1]),
