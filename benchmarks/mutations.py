@@ -29,11 +29,8 @@ def _suite(name: str, *works: str) -> tuple[str, ...]:
 
 
 _POWER_OF_TABLES = _suite("power", "tables")
-_WRITTEN = """        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-"""
+_FLUSHED = "            os.fsync(file.fileno())\n"
+_RENAMED = "        raise\n    temporary.replace(path)\n"
 _STORED = """        with self._db.transaction():
             self._store_events(origin, arrivals, received_at, counts)
 """
@@ -59,7 +56,7 @@ MUTATIONS = (
     Mutation(
         "a file is not flushed",
         "lake/durable.py",
-        ((_WRITTEN, "        yield file\n    temporary.replace(path)\n"),),
+        ((_FLUSHED, ""),),
         _POWER_OF_TABLES,
     ),
     Mutation(
@@ -88,11 +85,8 @@ MUTATIONS = (
         "a file is renamed before it is flushed",
         "lake/durable.py",
         (
-            (
-                _WRITTEN,
-                "        yield file\n        file.flush()\n"
-                "        temporary.replace(path)\n        os.fsync(file.fileno())\n",
-            ),
+            (_FLUSHED, "            temporary.replace(path)\n" + _FLUSHED),
+            (_RENAMED, "        raise\n"),
         ),
         _POWER_OF_TABLES,
     ),
