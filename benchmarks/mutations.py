@@ -11,12 +11,13 @@ Change = tuple[str, str]
 @dataclass(frozen=True)
 class Mutation:
     """`changes` are (what stands there once, what stands there then) in `module`; `check` is the
-    module and arguments that `python -m` fails with."""
+    module and arguments that `python -m` fails with, `witness` those of another that does too."""
 
     name: str
     module: str
     changes: tuple[Change, ...]
     check: tuple[str, ...]
+    witness: tuple[str, ...] = ()
 
 
 def _tests(path: str, words: str = "") -> tuple[str, ...]:
@@ -24,11 +25,14 @@ def _tests(path: str, words: str = "") -> tuple[str, ...]:
     return ("pytest", *QUIETLY, f"tests/{path}", *chosen)
 
 
-def _suite(name: str, *works: str) -> tuple[str, ...]:
-    return ("benchmarks.reliability.suite", name, *(("--works", *works) if works else ()))
+def _suite(name: str, *works: str, part: bool = False) -> tuple[str, ...]:
+    chosen = (("--works", *works) if works else ()) + (("--part",) if part else ())
+    return ("benchmarks.reliability.suite", name, *chosen)
 
 
 _POWER_OF_TABLES = _suite("power", "tables")
+_FUSE_OF_TABLES = _suite("fuse", "tables")
+_PART_OF_MODEL = _suite("model", part=True)
 _FLUSHED = "            os.fsync(file.fileno())\n"
 _RENAMED = "        raise\n    temporary.replace(path)\n"
 _STORED = """        with self._db.transaction():
@@ -58,6 +62,7 @@ MUTATIONS = (
         "lake/durable.py",
         ((_FLUSHED, ""),),
         _POWER_OF_TABLES,
+        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a folder is not flushed after a rename",
@@ -69,6 +74,7 @@ MUTATIONS = (
             ),
         ),
         _POWER_OF_TABLES,
+        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a new folder is not flushed into the one above",
@@ -80,6 +86,7 @@ MUTATIONS = (
             ),
         ),
         _suite("power", "first-ingest"),
+        _suite("fuse", "first-ingest"),
     ),
     Mutation(
         "a file is renamed before it is flushed",
@@ -89,6 +96,7 @@ MUTATIONS = (
             (_RENAMED, "        raise\n"),
         ),
         _POWER_OF_TABLES,
+        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a table is written in place",
@@ -125,18 +133,21 @@ MUTATIONS = (
         "lake/database.py",
         (('synchronous=FULL")', 'synchronous=NORMAL")'),),
         _suite("power", "server"),
+        _suite("fuse", "server"),
     ),
     Mutation(
         "synchronous=NORMAL on the ledger",
         "notify/ledger_rows.py",
         (("synchronous=FULL", "synchronous=NORMAL"),),
         _suite("power", "ledger"),
+        _suite("fuse", "ledger"),
     ),
     Mutation(
         "the follow-ups' file is not flushed",
         "notify/followup_outbox.py",
         (("                os.fsync(file.fileno())\n", ""),),
         _suite("power", "follow-ups"),
+        _suite("fuse", "follow-ups"),
     ),
     Mutation(
         "a commit that failed is left open",
@@ -166,25 +177,25 @@ MUTATIONS = (
         "the same again is no duplicate",
         "lake/landing.py",
         (("if earlier and earlier[2] == a.digest:", "if False:"),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a correction forgets the day that it left",
         "lake/landing.py",
         (("                days.add(earlier[0])\n", ""),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a line that breaks a rule is dropped",
         "lake/landing.py",
         (("            if keep_rejected:\n", "            if False:\n"),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a time that a wrong clock planned is waited for",
         "notify/lifecycle.py",
         (("return not now < planned <= now + ahead", "return planned <= now"),),
-        _tests("test_reliability.py", "clocks"),
+        _suite("clocks", part=True),
     ),
     Mutation(
         "sent is entered before sending",
