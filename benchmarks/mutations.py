@@ -111,6 +111,12 @@ MUTATIONS = (
         _suite("races"),
     ),
     Mutation(
+        "what is being sent is sent by another as well",
+        "notify/lifecycle.py",
+        (('return row.status == "pending" or', 'return row.status in ("pending", "sending") or'),),
+        _suite("races"),
+    ),
+    Mutation(
         "days go before it is listed that their month has them",
         "lake/months.py",
         ((_LISTED, _DAYS_GONE + _LISTED),),
@@ -270,6 +276,12 @@ MUTATIONS = (
         "render/slack.py",
         (('return escape(" ".join(parts))', 'return " ".join(parts)'),),
         _tests("render/test_render.py", "slack_escapes"),
+    ),
+    Mutation(
+        "Dagster's event log is made where it is used",
+        "event_log.py",
+        (("        home.mkdir(", "        return super()._init_db()\n        home.mkdir("),),
+        _tests("test_event_log.py", "killed"),
     ),
     Mutation(
         "keys that stand twice are taken",
