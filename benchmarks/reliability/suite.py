@@ -188,6 +188,8 @@ def main(arguments: Sequence[str]) -> int:
             _print(f"{name}: {tally} ({seconds:.0f} s)", tally)
             failed = failed or bool(tally.problems) or not tally.points
             killed += tally.points if name in KILLING else 0
+        pool.close()
+        pool.join()
     if options.part and not options.suites and killed < PART_KILLS:
         print(f"only {killed} of {PART_KILLS} kills were reached in time", file=sys.stderr)
         failed = True
