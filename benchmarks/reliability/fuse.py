@@ -68,7 +68,8 @@ def lossy(folder: Path, left: Path, cut: int = 0) -> Iterator[list[str]]:
     the power was cut.
     """
     command = [sys.executable, "-m", "benchmarks.reliability.lossy", folder, left, str(cut)]
-    pipes = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    # A call of the kernel's own has no caller, and signals of nobody go to the group.
+    pipes = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "start_new_session": True}
     calls: list[str] = []
     with subprocess.Popen(command, **pipes) as system:
         if system.stdout.readline() != "mounted\n":
