@@ -96,7 +96,6 @@ MUTATIONS = (
             (_RENAMED, "        raise\n"),
         ),
         _POWER_OF_TABLES,
-        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a table is written in place",

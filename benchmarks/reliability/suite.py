@@ -121,7 +121,7 @@ SUITES: dict[str, Suite] = {
     "fuse": Suite(partial(_with_worker, fuse.sweep), Part(4, 30), missing=fuse.missing),
     "disks": Suite(partial(_with_worker, disks.sweep), Part(4, 20), missing=mounts.missing),
     "races": Suite(_races, ALL, works=False),
-    "clocks": Suite(_clocks, Part(8, 60), works=False),
+    "clocks": Suite(_clocks, Part(8, 120), works=False),
     "bucket": Suite(_bucket, Part(2, 60), works=False),
     "model": Suite(_model, Part(5), works=False),
 }
