@@ -225,8 +225,9 @@ def lost_runs_sensor(context: dg.SensorEvaluationContext, store: StoreResource) 
         by_hand = PROCESS_TAG in run.tags or run.asset_selection
         if by_hand or not first or times > MOST_AGAIN or run.job_name not in LAUNCHED:
             continue
-        # Where a step failed it would fail again.
-        if what_failed(instance, run.run_id)[0]:
+        # What failed at each of its retries, or in a step, would fail again.
+        retries = int(run.tags.get("dagster/retry_number", 0))
+        if retries >= instance.run_retries_max_retries or what_failed(instance, run.run_id)[0]:
             continue
         days = days_around([first, run.tags.get(RANGE_END_TAG) or first], 0, 0)
         tags = {name: run.tags[name] for name in (DELIVER_TAG,) if name in run.tags}

@@ -24,6 +24,8 @@ from grace_assets.sensors import (
 from grace_assets.settings import Settings
 from tests.conftest import encode, event
 
+RETRIES = {"max_retries": 3, "enabled": True, "retry_on_asset_or_op_failure": False}
+
 
 @pytest.fixture
 def store(tmp_path) -> StoreResource:
@@ -111,20 +113,23 @@ def test_a_run_that_was_lost_and_given_up_is_launched_again_as_it_was(store, tic
         "brief_job": {"dagster/partition": "2026-03-05", DELIVER_TAG: "always"},
     }
     definitions = build_definitions(Settings.from_env({}), store)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": RETRIES}) as instance:
         tick.instance = instance
 
         def fail(name: str, tags: dict[str, str]) -> None:
             run = instance.create_run_for_job(definitions.resolve_job_def(name), tags=tags)
             instance.report_run_failed(run)
+            # Its daemon's word comes after Dagster's first guess.
+            instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: tags[WILL_RETRY_TAG]})
 
         given_up = {WILL_RETRY_TAG: "false"}
         for name, tags in lost.items():
             fail(name, tags | given_up)
-            # Not these: Dagster makes the first again, a person the second, nobody the third.
+            # Not these: Dagster makes the first again, a person the second, nobody the others.
             fail(name, tags | {WILL_RETRY_TAG: "true"})
             fail(name, tags | given_up | {PROCESS_TAG: "host/1/2"})
             fail(name, tags | given_up | {AGAIN_TAG: "3"})
+            fail(name, tags | given_up | {"dagster/retry_number": "3"})
         requests = tick(lost_runs_sensor)
         assert [(r.job_name, r.tags[AGAIN_TAG]) for r in requests] == [
             ("brief_job", "1"),
@@ -144,12 +149,14 @@ def test_a_run_in_which_a_step_failed_is_not_launched_again(store, tick):
     def failing() -> None:
         fails()
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": RETRIES}) as instance:
         tick.instance = instance
         tags = {WILL_RETRY_TAG: "false"}
         failing.execute_in_process(
             instance=instance, partition_key="2026-03-01", tags=tags, raise_on_error=False
         )
+        [run] = instance.get_runs()
+        assert run.tags[WILL_RETRY_TAG] == "false"
         assert tick(lost_runs_sensor) == []
 
 
