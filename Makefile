@@ -59,7 +59,7 @@ capacity: $(VENV)/installed-dev  ## What a mission, a day and a sample cost, and
 kill-delivery: $(VENV)/installed-dev  ## Kill deliveries at each system call (under ten minutes; needs strace)
 	$(BIN)/python -m benchmarks.kill_delivery $(ARGS)
 
-reliability: $(VENV)/installed-dev  ## Kills, disk errors, power loss, races: nothing lost or torn (needs strace)
+reliability: $(VENV)/installed-dev  ## Kills, disks, power loss, races: nothing lost or torn; CI: ARGS=--part (needs strace)
 	$(BIN)/python -m benchmarks.reliability.suite $(ARGS)
 
 soak: $(VENV)/installed-dev  ## Events for minutes or an hour while briefs are sent: nothing lost, nothing growing

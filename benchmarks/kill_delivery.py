@@ -25,6 +25,7 @@ from pathlib import Path
 from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
+from benchmarks.reliability.part import ALL, Part
 from benchmarks.reliability.tracing import Job, Worker, inject, worker, write_calls
 from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
 from tests.notify.briefs import Post, brief
@@ -191,14 +192,9 @@ def pairs_of(points: Sequence[Point], number: int) -> list[Point]:
     ]
 
 
-def sweep(
-    points: int | None = None,
-    seconds: float = SECONDS,
-    calls: Collection[str] = (),
-    pairs: int = 0,
-) -> Tally:
-    """At most so many points, spread over all (or over those of the `calls` named), and `pairs`
-    of kills on top; what `seconds` leave no time for is counted."""
+def sweep(part: Part = ALL, calls: Collection[str] = (), pairs: int = 0) -> Tally:
+    """A part of all points (or of those of the `calls` named) and of `pairs` of kills; what there
+    was no time for is counted."""
     tally = Tally()
     with (
         TemporaryDirectory(prefix="grace-kill-") as home,
@@ -212,31 +208,27 @@ def sweep(
             place.mkdir()
             work.warm_up(_job(Post(place / "warm", channel, servers.env(channel, on_unknown))))
             every += points_of(servers, work, channel, on_unknown, place)
-        # In any order, but always the same one: what time cuts off is spread over all.
-        random.Random(1).shuffle(every)
-        chosen = [point for point in every if not calls or point.call in calls][:points]
+        chosen = [point for point in every if not calls or point.call in calls]
         chosen += pairs_of(every, pairs)
-        end = time.monotonic() + seconds
-        for number, point in enumerate(chosen):
-            if time.monotonic() > end:
-                tally.unreached = len(chosen) - number
-                break
-            kill_at(point, servers, work, folder / str(number), tally)
-            shutil.rmtree(folder / str(number), ignore_errors=True)
+        tally.unreached = part.size(chosen)
+        for point in part.among(chosen):
+            kill_at(point, servers, work, folder / "killed", tally)
+            shutil.rmtree(folder / "killed", ignore_errors=True)
+            tally.unreached -= 1
     return tally
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--points", type=int, help="at most so many, spread over all")
-    parser.add_argument("--pairs", type=int, default=0, help="and so many with a second kill")
+    parser.add_argument("--of", type=int, default=1, help="one of so many points, spread over all")
+    parser.add_argument("--pairs", type=int, default=0, help="so many more with a second kill")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="end after so long")
     parser.add_argument("--json", action="store_true", help="all figures")
     options = parser.parse_args()
     if shutil.which("strace") is None:
         print("strace is not installed: run scripts/install-test-servers", file=sys.stderr)
         return 2
-    tally = sweep(options.points, options.seconds, pairs=options.pairs)
+    tally = sweep(Part(options.of, options.seconds), pairs=options.pairs)
     for problem in (*tally.lost, *tally.unflagged):
         print(problem, file=sys.stderr)
     if tally.unreached:

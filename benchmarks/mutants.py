@@ -61,6 +61,10 @@ class Copy:
         return done.returncode == 0
 
 
+def _named(check: Sequence[str]) -> str:
+    return " ".join(word for word in check[1:] if word not in QUIETLY)
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.mutants", description=__doc__)
     parser.add_argument("words", nargs="*", help="only bugs whose name holds one of these words")
@@ -73,16 +77,18 @@ def main(arguments: Sequence[str]) -> int:
         sound: dict[tuple[str, ...], bool] = {}
         for mutation in chosen:
             started = time.monotonic()
-            if mutation.check not in sound:
-                sound[mutation.check] = copy.passes(mutation.check)
+            checks = [check for check in (mutation.check, mutation.witness) if check]
+            for check in checks:
+                if check not in sound:
+                    sound[check] = copy.passes(check)
             copy.mutate(mutation)
-            fails = not copy.passes(mutation.check)
+            missed = [check for check in checks if copy.passes(check) or not sound[check]]
             copy.mend(mutation)
             seconds = time.monotonic() - started
-            result = "caught" if fails and sound[mutation.check] else "NOT caught"
-            caught += result == "caught"
-            why = "" if sound[mutation.check] else ", it fails without the bug"
-            named = " ".join(word for word in mutation.check[1:] if word not in QUIETLY)
+            result = "NOT caught" if missed else "caught"
+            caught += not missed
+            named = "; ".join(map(_named, missed or checks))
+            why = "" if all(map(sound.get, checks)) else ", it fails without the bug"
             print(f"{result}: {mutation.name} ({named}{why}, {seconds:.0f} s)", flush=True)
     print(f"{caught} of {len(chosen)} caught")
     return int(caught < len(chosen))

@@ -11,12 +11,13 @@ Change = tuple[str, str]
 @dataclass(frozen=True)
 class Mutation:
     """`changes` are (what stands there once, what stands there then) in `module`; `check` is the
-    module and arguments that `python -m` fails with."""
+    module and arguments that `python -m` fails with, `witness` those of another that does too."""
 
     name: str
     module: str
     changes: tuple[Change, ...]
     check: tuple[str, ...]
+    witness: tuple[str, ...] = ()
 
 
 def _tests(path: str, words: str = "") -> tuple[str, ...]:
@@ -24,16 +25,16 @@ def _tests(path: str, words: str = "") -> tuple[str, ...]:
     return ("pytest", *QUIETLY, f"tests/{path}", *chosen)
 
 
-def _suite(name: str, *works: str) -> tuple[str, ...]:
-    return ("benchmarks.reliability.suite", name, *(("--works", *works) if works else ()))
+def _suite(name: str, *works: str, part: bool = False) -> tuple[str, ...]:
+    chosen = (("--works", *works) if works else ()) + (("--part",) if part else ())
+    return ("benchmarks.reliability.suite", name, *chosen)
 
 
 _POWER_OF_TABLES = _suite("power", "tables")
-_WRITTEN = """        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-"""
+_FUSE_OF_TABLES = _suite("fuse", "tables")
+_PART_OF_MODEL = _suite("model", part=True)
+_FLUSHED = "            os.fsync(file.fileno())\n"
+_RENAMED = "        raise\n    temporary.replace(path)\n"
 _STORED = """        with self._db.transaction():
             self._store_events(judged, counts)
 """
@@ -59,8 +60,9 @@ MUTATIONS = (
     Mutation(
         "a file is not flushed",
         "lake/durable.py",
-        ((_WRITTEN, "        yield file\n    temporary.replace(path)\n"),),
+        ((_FLUSHED, ""),),
         _POWER_OF_TABLES,
+        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a folder is not flushed after a rename",
@@ -72,6 +74,7 @@ MUTATIONS = (
             ),
         ),
         _POWER_OF_TABLES,
+        _FUSE_OF_TABLES,
     ),
     Mutation(
         "a new folder is not flushed into the one above",
@@ -83,16 +86,14 @@ MUTATIONS = (
             ),
         ),
         _suite("power", "first-ingest"),
+        _suite("fuse", "first-ingest"),
     ),
     Mutation(
         "a file is renamed before it is flushed",
         "lake/durable.py",
         (
-            (
-                _WRITTEN,
-                "        yield file\n        file.flush()\n"
-                "        temporary.replace(path)\n        os.fsync(file.fileno())\n",
-            ),
+            (_FLUSHED, "            temporary.replace(path)\n" + _FLUSHED),
+            (_RENAMED, "        raise\n"),
         ),
         _POWER_OF_TABLES,
     ),
@@ -106,6 +107,12 @@ MUTATIONS = (
         "a table has several writers",
         "lake/locks.py",
         (("        with self._files[table]:\n", "        if table:\n"),),
+        _suite("races"),
+    ),
+    Mutation(
+        "what is being sent is sent by another as well",
+        "notify/lifecycle.py",
+        (('return row.status == "pending" or', 'return row.status in ("pending", "sending") or'),),
         _suite("races"),
     ),
     Mutation(
@@ -131,18 +138,21 @@ MUTATIONS = (
         "lake/database.py",
         (('synchronous=FULL")', 'synchronous=NORMAL")'),),
         _suite("power", "server"),
+        _suite("fuse", "server"),
     ),
     Mutation(
         "synchronous=NORMAL on the ledger",
         "notify/ledger_rows.py",
         (("synchronous=FULL", "synchronous=NORMAL"),),
         _suite("power", "ledger"),
+        _suite("fuse", "ledger"),
     ),
     Mutation(
         "the follow-ups' file is not flushed",
         "notify/followup_outbox.py",
         (("                os.fsync(file.fileno())\n", ""),),
         _suite("power", "follow-ups"),
+        _suite("fuse", "follow-ups"),
     ),
     Mutation(
         "a commit that failed is left open",
@@ -172,25 +182,25 @@ MUTATIONS = (
         "the same again is no duplicate",
         "lake/landing.py",
         (("if _say_the_same(stored[place], stored[own]):", "if False:"),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a correction forgets the day that it left",
         "lake/landing.py",
         (("                days.add(earlier_day)\n", ""),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a line that breaks a rule is dropped",
         "lake/landing.py",
         (("            if keep_rejected:\n", "            if False:\n"),),
-        _tests("test_reliability.py", "stories"),
+        _PART_OF_MODEL,
     ),
     Mutation(
         "a time that a wrong clock planned is waited for",
         "notify/lifecycle.py",
         (("return not now < planned <= now + ahead", "return planned <= now"),),
-        _tests("test_reliability.py", "clocks"),
+        _suite("clocks", part=True),
     ),
     Mutation(
         "sent is entered before sending",
@@ -265,6 +275,12 @@ MUTATIONS = (
         "render/slack.py",
         (('return escape(" ".join(parts))', 'return " ".join(parts)'),),
         _tests("render/test_render.py", "slack_escapes"),
+    ),
+    Mutation(
+        "Dagster's event log is made where it is used",
+        "event_log.py",
+        (("        home.mkdir(", "        return super()._init_db()\n        home.mkdir("),),
+        _tests("test_event_log.py", "killed"),
     ),
     Mutation(
         "keys that stand twice are taken",

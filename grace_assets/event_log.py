@@ -6,15 +6,18 @@ are Dagster's own, so either class can read what the other wrote.
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from dagster import EventLogEntry
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from filelock import FileLock
 from sqlalchemy import Connection, Engine, inspect
 
 from grace_assets.kept_sqlite import kept_engine
@@ -38,6 +41,23 @@ class KeptSqliteEventLogStorage(ConsolidatedSqliteEventLogStorage):
     @cached_property
     def _engine(self) -> Engine:
         return kept_engine(self._conn_string)
+
+    def _init_db(self) -> None:
+        """Make the file elsewhere and put it there whole.
+
+        Dagster takes a file that is there for one that has its tables: killed before it had them,
+        no run in that home would ever succeed.
+        """
+        home = Path(self._base_dir)
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".event_log.lock"):
+            if Path(self.get_db_path()).exists():
+                return
+            new = home / ".event_log.new"
+            shutil.rmtree(new, ignore_errors=True)
+            made = ConsolidatedSqliteEventLogStorage(str(new))
+            Path(made.get_db_path()).rename(self.get_db_path())
+            new.rmdir()
 
     @contextmanager
     def _connect(self) -> Iterator[Connection]:

@@ -8,9 +8,12 @@ import dagster as dg
 
 from grace_assets.assets.daily import days_around
 from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.failures import MAX_RUNS, WILL_RETRY_TAG
+from grace_assets.instance import PROCESS_TAG
 from grace_assets.jobs import brief_job, delivery_job, holds_job, missions_job
 from grace_assets.partitions import DAILY, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
+from grace_assets.run_history import what_failed
 from grace_assets.settings import Settings
 
 NOT_BEGUN = [
@@ -18,6 +21,11 @@ NOT_BEGUN = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
 ]
+LAUNCHED = {job.name: job for job in (missions_job, brief_job, holds_job, delivery_job)}
+AGAIN_TAG = "grace/again"
+"""Run tag: how often it was launched again after Dagster had given it up."""
+MOST_AGAIN = 3
+LOST_HISTORY = timedelta(hours=6)
 TICK_BUDGET_SECONDS = 30.0
 """Dagster ends a tick after 60 s; what is left over waits for the next one."""
 
@@ -34,14 +42,23 @@ def spans(days: Iterable[str]) -> Iterator[list[str]]:
         yield span
 
 
-def request(days: list[str], key: str, tags: Mapping[str, str] | None = None) -> dg.RunRequest:
-    """One run of consecutive days. `key` names what caused it, so that it is launched once."""
+def request(
+    days: list[str], key: str, tags: Mapping[str, str] | None = None, job: str | None = None
+) -> dg.RunRequest:
+    """One run of consecutive days. `key` names what caused it, so that it is launched once.
+
+    `job` is for sensors of several.
+    """
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     if len(days) == 1:
         return dg.RunRequest(
-            run_key=f"{days[0]}:{digest}", partition_key=days[0], tags=dict(tags or {})
+            job_name=job,
+            run_key=f"{days[0]}:{digest}",
+            partition_key=days[0],
+            tags=dict(tags or {}),
         )
     return dg.RunRequest(
+        job_name=job,
         run_key=f"{days[0]}..{days[-1]}:{digest}",
         tags={
             RANGE_START_TAG: days[0],
@@ -185,7 +202,49 @@ def due_deliveries_sensor(
     )
 
 
-SENSORS = [mission_events_sensor, pending_verdicts_sensor, holds_sensor, due_deliveries_sensor]
+@dg.sensor(
+    jobs=[*LAUNCHED.values()],
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Launches runs again that were lost with their process and given up: Dagster tries once, "
+        "and fails at that where the code server is gone as well."
+    ),
+)
+def lost_runs_sensor(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult:
+    instance, requests = context.instance, []
+    given_up = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        tags={WILL_RETRY_TAG: "false"},
+        updated_after=store.now() - LOST_HISTORY,
+    )
+    for run in instance.get_runs(given_up, limit=MAX_RUNS):
+        first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
+        times = int(run.tags.get(AGAIN_TAG, 0)) + 1
+        # Whoever gave a `grace` command runs it again, and so does who asked for some assets.
+        by_hand = PROCESS_TAG in run.tags or run.asset_selection
+        if by_hand or not first or times > MOST_AGAIN or run.job_name not in LAUNCHED:
+            continue
+        # What failed at each of its retries, or in a step, would fail again.
+        retries = int(run.tags.get("dagster/retry_number", 0))
+        if retries >= instance.run_retries_max_retries or what_failed(instance, run.run_id)[0]:
+            continue
+        days = days_around([first, run.tags.get(RANGE_END_TAG) or first], 0, 0)
+        tags = {name: run.tags[name] for name in (DELIVER_TAG,) if name in run.tags}
+        tags[AGAIN_TAG] = str(times)
+        requests.append(request(days, f"again {run.run_id}", tags, run.job_name))
+    return dg.SensorResult(
+        run_requests=requests, skip_reason=None if requests else "no run was lost for good"
+    )
+
+
+SENSORS = [
+    mission_events_sensor,
+    pending_verdicts_sensor,
+    holds_sensor,
+    due_deliveries_sensor,
+    lost_runs_sensor,
+]
 
 
 def build_source_sensors(settings: Settings) -> list[dg.SensorDefinition]:

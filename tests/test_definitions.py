@@ -139,6 +139,7 @@ def test_jobs_schedules_and_sensors_are_on_by_themselves(definitions):
         "pending_verdicts_sensor",
         "holds_sensor",
         "due_deliveries_sensor",
+        "lost_runs_sensor",
         "run_failure_sensor",
     }
     assert all(s.default_status == dg.DefaultSensorStatus.RUNNING for s in definitions.sensors)

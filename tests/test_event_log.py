@@ -1,5 +1,8 @@
 """The event log keeps its connections, and its file is Dagster's own."""
 
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
@@ -33,11 +36,12 @@ def instance(tmp_path, monkeypatch):
 
 
 def test_a_run_opens_the_file_once_however_many_events_it_has(instance):
+    assert dg.materialize([fixed], instance=instance).success
     opened = []
     event.listen(instance.event_log_storage._engine, "connect", lambda *_: opened.append(1))
-    for _ in range(3):
+    for _ in range(2):
         assert dg.materialize([fixed], instance=instance).success
-    assert len(opened) <= 1
+    assert opened == []
     assert len(instance.fetch_materializations(KEY, limit=10).records) == 3
 
 
@@ -112,3 +116,25 @@ def test_a_batch_leaves_what_its_events_one_by_one_leave(tmp_path, monkeypatch):
     ours = run_with("grace_assets.event_log.KeptSqliteEventLogStorage")
     assert ours == theirs
     assert len(ours[1]) == 3
+
+
+KILLED = """
+import os, signal, sys
+from sqlalchemy import Engine, event
+from grace_assets.event_log import KeptSqliteEventLogStorage
+
+@event.listens_for(Engine, "before_cursor_execute")
+def strike(_connection, _cursor, statement, *_):
+    if "CREATE TABLE asset_keys" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+KeptSqliteEventLogStorage(sys.argv[1])
+"""
+
+
+def test_a_file_whose_maker_was_killed_is_made_again(tmp_path):
+    home = tmp_path / "dagster"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(home)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert KeptSqliteEventLogStorage(str(home)).has_table("asset_keys")
+    assert [path.name for path in home.glob(".event_log.new")] == []

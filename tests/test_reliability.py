@@ -1,7 +1,8 @@
-"""A few of the points that `make reliability` sweeps, and the disk that its power loss is on."""
+"""A few of the points that `make reliability` sweeps, and the disks that its power loss is on."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 
 from benchmarks.mutants import ROOT, Copy
 from benchmarks.mutations import MUTATIONS
-from benchmarks.reliability import clocks, errors, kills, model, power, races
+from benchmarks.reliability import clocks, disks, errors, fuse, kills, model, mounts, power, races
 from benchmarks.reliability.disk import Disk, File, Folder
 from benchmarks.reliability.oracle import Tally
+from benchmarks.reliability.part import Part
 from benchmarks.reliability.tracing import Worker, worker
+from grace_assets.lake.durable import sync_folder
 from tests.servers import unavailable
 
 
@@ -33,35 +36,67 @@ def test_a_table_killed_around_each_flush_and_rename_is_old_or_new(work, tmp_pat
     assert sound(kills.sweep("tables", work, tmp_path, calls=("fsync", "rename")), 15)
 
 
-@pytest.mark.parametrize(("name", "points"), [("months", 12), ("samples", 8)])
-def test_old_days_killed_around_each_removal_are_there_once_or_said_to_be_gone(
-    work, tmp_path, name, points
-):
-    calls = ("rename", "unlink", "rmdir")
-    assert sound(kills.sweep(name, work, tmp_path, calls=calls), points)
-
-
 def test_follow_ups_killed_at_each_write_are_announced_once(work, tmp_path):
     assert sound(kills.sweep("follow-ups", work, tmp_path, calls=("write", "fdatasync")), 8)
 
 
-def test_a_broken_or_full_disk_is_told_and_costs_no_table(work, tmp_path):
-    assert sound(errors.sweep("tables", work, tmp_path, calls=("write", "rename")), 15)
+def test_a_disk_that_breaks_is_told_and_costs_no_follow_up(work, tmp_path):
+    assert sound(errors.sweep("follow-ups", work, tmp_path, calls=("write",)), 8)
 
 
-@pytest.mark.parametrize(("name", "points"), [("first-ingest", 20), ("tables", 30)])
-def test_what_was_acknowledged_survives_power_loss(work, tmp_path, name, points):
-    assert sound(power.sweep(name, work, tmp_path), points)
+def test_what_was_acknowledged_survives_power_loss(work, tmp_path):
+    assert sound(power.sweep("first-ingest", work, tmp_path, Part(of=2)), 10)
+
+
+def test_what_was_acknowledged_survives_power_loss_on_a_real_file_system(work, tmp_path):
+    if what := fuse.missing():
+        pytest.skip(f"missing: {what}")
+    assert sound(fuse.sweep("follow-ups", work, tmp_path, Part(of=16)), 3)
+
+
+def test_a_full_or_read_only_disk_is_told_and_costs_nothing(work, tmp_path):
+    if what := mounts.missing():
+        pytest.skip(f"missing: {what}")
+    assert sound(disks.sweep("follow-ups", work, tmp_path, Part(of=8)), 3)
 
 
 def test_stories_of_kills_retries_and_replays_end_as_the_model_says(work):
-    assert sound(model.tell(work, stories=15), 50)
+    assert sound(model.tell(work, stories=5), 20)
 
 
 def test_a_brief_arrives_however_the_clocks_jump():
     if clocks.library() is None:
         unavailable("libfaketime")
-    assert sound(clocks.sweep(points=60), 60)
+    assert sound(clocks.sweep(Part(of=50)), 20)
+
+
+def test_a_part_is_always_the_same_and_ends_in_time():
+    points = range(100)
+    assert list(Part(of=10).among(points)) == list(Part(of=10).among(points))
+    assert sorted(Part().among(points)) == list(points)
+    assert list(Part(seconds=-1).among(points)) == []
+
+
+def test_the_file_system_forgets_what_was_not_flushed(tmp_path):
+    if what := fuse.missing():
+        pytest.skip(f"missing: {what}")
+    folder, left = tmp_path / "data", tmp_path / "left"
+    folder.mkdir()
+    with fuse.lossy(folder, left) as calls:
+        for name in ("flushed", "written", "unnamed"):
+            with (folder / name).open("wb") as file:
+                file.write(b"abcd")
+                file.flush()
+                if name != "written":
+                    os.fsync(file.fileno())
+            if name == "written":
+                sync_folder(folder)
+        (folder / "flushed").rename(folder / "renamed")
+    assert {path.name: path.read_bytes() for path in left.iterdir()} == {
+        "flushed": b"abcd",
+        "written": b"",
+    }
+    assert calls.count("fsync") == 2
 
 
 def test_of_processes_that_ingest_the_same_one_is_told_accepted(tmp_path):

@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.definitions import build_definitions
-from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.failures import WILL_RETRY_TAG
+from grace_assets.instance import PROCESS_TAG
+from grace_assets.partitions import DAILY, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import (
+    AGAIN_TAG,
+    lost_runs_sensor,
     mission_events_sensor,
     pending_verdicts_sensor,
     read_cursor,
@@ -18,6 +23,8 @@ from grace_assets.sensors import (
 )
 from grace_assets.settings import Settings
 from tests.conftest import encode, event
+
+RETRIES = {"max_retries": 3, "enabled": True, "retry_on_asset_or_op_failure": False}
 
 
 @pytest.fixture
@@ -97,6 +104,60 @@ def test_days_of_a_run_that_has_not_begun_are_not_asked_for_again(store, tick):
         instance.report_run_canceled(runs[0])
         drop(store, "b.jsonl", *(on(day, f"late-{day}") for day in days))
         assert covered(tick(mission_events_sensor)) == [("2026-03-05",) * 2]
+
+
+def test_a_run_that_was_lost_and_given_up_is_launched_again_as_it_was(store, tick):
+    days = {RANGE_START_TAG: "2026-03-01", RANGE_END_TAG: "2026-03-02"}
+    lost = {
+        "missions_job": days,
+        "brief_job": {"dagster/partition": "2026-03-05", DELIVER_TAG: "always"},
+    }
+    definitions = build_definitions(Settings.from_env({}), store)
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": RETRIES}) as instance:
+        tick.instance = instance
+
+        def fail(name: str, tags: dict[str, str]) -> None:
+            run = instance.create_run_for_job(definitions.resolve_job_def(name), tags=tags)
+            instance.report_run_failed(run)
+            # Its daemon's word comes after Dagster's first guess.
+            instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: tags[WILL_RETRY_TAG]})
+
+        given_up = {WILL_RETRY_TAG: "false"}
+        for name, tags in lost.items():
+            fail(name, tags | given_up)
+            # Not these: Dagster makes the first again, a person the second, nobody the others.
+            fail(name, tags | {WILL_RETRY_TAG: "true"})
+            fail(name, tags | given_up | {PROCESS_TAG: "host/1/2"})
+            fail(name, tags | given_up | {AGAIN_TAG: "3"})
+            fail(name, tags | given_up | {"dagster/retry_number": "3"})
+        requests = tick(lost_runs_sensor)
+        assert [(r.job_name, r.tags[AGAIN_TAG]) for r in requests] == [
+            ("brief_job", "1"),
+            ("missions_job", "1"),
+        ]
+        assert covered(requests) == [("2026-03-05",) * 2, ("2026-03-01", "2026-03-02")]
+        assert requests[0].tags[DELIVER_TAG] == "always"
+        assert [r.run_key for r in tick(lost_runs_sensor)] == [r.run_key for r in requests]
+
+
+def test_a_run_in_which_a_step_failed_is_not_launched_again(store, tick):
+    @dg.op
+    def fails() -> None:
+        raise ValueError
+
+    @dg.job(name="missions_job", partitions_def=DAILY)
+    def failing() -> None:
+        fails()
+
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": RETRIES}) as instance:
+        tick.instance = instance
+        tags = {WILL_RETRY_TAG: "false"}
+        failing.execute_in_process(
+            instance=instance, partition_key="2026-03-01", tags=tags, raise_on_error=False
+        )
+        [run] = instance.get_runs()
+        assert run.tags[WILL_RETRY_TAG] == "false"
+        assert tick(lost_runs_sensor) == []
 
 
 def test_a_correction_that_moves_launches_both_days(store, tick):

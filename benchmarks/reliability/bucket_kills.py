@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from benchmarks.reliability.landing_works import DAYS
 from benchmarks.reliability.oracle import Tally
+from benchmarks.reliability.part import ALL, Part
 from benchmarks.reliability.tracing import Job, Worker, inject, write_calls
 from benchmarks.reliability.works import TABLE_ROWS
 from grace_assets.lake.files import S3Files
@@ -36,8 +37,8 @@ def replace(folder: str, place: str) -> None:
             journal.write(f"{name}\n")
 
 
-def sweep(work: Worker, folder: Path, bucket: str, every: int = 1) -> Tally:
-    """A kill at every so many'th call.
+def sweep(work: Worker, folder: Path, bucket: str, part: Part = ALL) -> Tally:
+    """A kill at each call.
 
     `bucket` is a URL that AWS's variables, of this process and the worker's, lead to.
     """
@@ -45,7 +46,7 @@ def sweep(work: Worker, folder: Path, bucket: str, every: int = 1) -> Tally:
     work.warm_up(_prepared(folder / "warm", bucket)[0])
     traced, _ = _prepared(folder / "traced", bucket)
     made = write_calls(work, traced, folder / "strace.log")
-    for call, number in [point for point in made if point[0] in CALLS][::every]:
+    for call, number in part.among([point for point in made if point[0] in CALLS]):
         where = folder / f"{call}-{number}"
         job, place = _prepared(where, bucket)
         ended = work.run(job, inject(call, number, "signal=KILL"))

@@ -21,6 +21,7 @@ from signal import SIGKILL
 from tempfile import TemporaryDirectory
 
 from benchmarks.reliability.oracle import Tally
+from benchmarks.reliability.part import ALL, Part
 from benchmarks.reliability.tracing import Job, Worker, inject, worker, write_calls
 from grace_assets.notify.channels import Channels
 from grace_assets.notify.deliver import deliver
@@ -29,6 +30,7 @@ from grace_assets.notify.lifecycle import HOLD, RESEND_MARKED
 from tests.notify.briefs import brief
 from tests.notify.strict_slack import OK, Answer, StrictSlack, Trouble, strict_slack
 
+STORIES = 1000
 ZONE = "Europe/Berlin"
 HOUR, YEAR = timedelta(hours=1), timedelta(days=365)
 JUMPS = (timedelta(0), 3 * HOUR, -3 * HOUR, -24 * HOUR, 5 * 24 * HOUR, YEAR, -YEAR)
@@ -110,11 +112,11 @@ def stories() -> list[Story]:
     return every
 
 
-def sweep(points: int) -> Tally:
-    """So many stories. Raises `FileNotFoundError` where libfaketime is not installed."""
+def sweep(part: Part = ALL) -> Tally:
+    """`STORIES` of them. Raises `FileNotFoundError` where libfaketime is not installed."""
     tally = Tally()
     with TemporaryDirectory(prefix="grace-clocks-") as home, _world(Path(home)) as world:
-        for number, story in enumerate(stories()[:points]):
+        for number, story in enumerate(part.among(stories()[:STORIES])):
             folder = Path(home) / str(number)
             folder.mkdir()
             _tell(story, folder, world, tally)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.reliability.disk import IMAGES, Disk, File, Folder
 from benchmarks.reliability.oracle import Tally, Undisturbed
+from benchmarks.reliability.part import ALL, Part
 from benchmarks.reliability.tracing import Worker
 
 _OPTIONS = ("-y", "-xx", "-s", "100000000", "-e")
@@ -160,7 +161,7 @@ class Replay:
             self.disk.create(path, Folder())
 
 
-def sweep(name: str, work: Worker, folder: Path) -> Tally:
+def sweep(name: str, work: Worker, folder: Path, part: Part = ALL) -> Tally:
     """Look at every image that a power loss at a flush, a name or a step told may leave."""
     tally, undisturbed = Tally(), Undisturbed(name, folder)
     work.warm_up(undisturbed.job())
@@ -169,8 +170,33 @@ def sweep(name: str, work: Worker, folder: Path) -> Tally:
     ended = work.run(job, ["-o", str(log), *_OPTIONS, _CALLS])
     if ended.code or ended.signal:
         raise RuntimeError(f"{name}: {ended}")
+    for left in part.among(list(_left(replay, calls_of(log)))):
+        shutil.rmtree(undisturbed.root)
+        undisturbed.root.mkdir()
+        for path, content in left.files.items():
+            place = undisturbed.root / path
+            if content is None:
+                place.mkdir()
+            else:
+                place.write_bytes(content)
+                undisturbed.age(place)
+        undisturbed.check(undisturbed.root, left.done, left.point, tally)
+    return tally
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What a power loss at a point may leave, and the steps that were told before."""
+
+    point: str
+    done: list[str]
+    files: dict[str, bytes | None]
+
+
+def _left(replay: Replay, calls: Iterable[Call]) -> Iterator[_Left]:
+    """Each image once."""
     seen: set[int] = set()
-    for number, call in enumerate(calls_of(log)):
+    for number, call in enumerate(calls):
         if call.name in ("read", "lseek", "close", "pwrite64"):
             replay.do(call)
             continue
@@ -178,29 +204,11 @@ def sweep(name: str, work: Worker, folder: Path) -> Tally:
         for moment in ("before", "after"):
             if moment == "after":
                 replay.do(call)
-            point = f"{moment} {call.name} {number}"
-            _look(replay, undisturbed, point, seen, tally)
-    return tally
-
-
-def _look(
-    replay: Replay, undisturbed: Undisturbed, point: str, seen: set[int], tally: Tally
-) -> None:
-    place = undisturbed.root
-    done = replay.noted.decode().split("\n")[:-1]
-    for names, kept in IMAGES:
-        image = replay.disk.image(names=names, kept=kept)
-        key = hash((len(done), frozenset(image.items())))
-        if key in seen:
-            continue
-        seen.add(key)
-        shutil.rmtree(place)
-        place.mkdir()
-        for path, content in image.items():
-            if content is None:
-                (place / path).mkdir()
-            else:
-                (place / path).write_bytes(content)
-                undisturbed.age(place / path)
-        kind = f"{kept} bytes, {'all' if names else 'flushed'} names"
-        undisturbed.check(place, done, f"{point}, {kind}", tally)
+            done = replay.noted.decode().split("\n")[:-1]
+            for names, kept in IMAGES:
+                files = replay.disk.image(names=names, kept=kept)
+                key = hash((len(done), frozenset(files.items())))
+                if key not in seen:
+                    seen.add(key)
+                    kind = f"{kept} bytes, {'all' if names else 'flushed'} names"
+                    yield _Left(f"{moment} {call.name} {number}, {kind}", done, files)

@@ -1,10 +1,11 @@
-"""Eight processes that write the same at once, and readers meanwhile.
+"""Eight processes that write the same at once, readers meanwhile; four that send the same brief.
 
 python -m benchmarks.reliability.races table FOLDER WRITER    (one of the writers)
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -24,9 +25,12 @@ from grace_assets.lake.blocks import Line
 from grace_assets.lake.landing import Landing
 from grace_assets.lake.tables import Lake
 from tests.conftest import encode, event
+from tests.notify.briefs import Post
+from tests.notify.strict_slack import strict_slack
 from tests.rows import part
 
 WRITERS, ROUNDS, MISSIONS = 8, 25, 200
+NOTIFIERS = 4
 TABLE, DAY = "mission_verdicts", DAYS[0]
 SIZE = TABLE_ROWS[TABLE]("any", [DAY]).num_rows
 ROOT = Path(__file__).parents[2]
@@ -48,14 +52,24 @@ def write_landing(root: Path, writer: str) -> None:
     print(total["accepted"], total["duplicate"])
 
 
-WRITES: dict[str, Callable[[Path, str], None]] = {"table": write_table, "landing": write_landing}
+def send_briefs(root: Path, _notifier: str) -> None:
+    """One after the other, each with a ledger of its own."""
+    for number in range(ROUNDS):
+        Post(root / str(number), "slack", os.environ)()
+
+
+WRITES: dict[str, Callable[[Path, str], None]] = {
+    "table": write_table,
+    "landing": write_landing,
+    "briefs": send_briefs,
+}
 
 
 def on_one_table(root: Path) -> Tally:
     """Whoever reads finds all rows of one writer; the last writer's last rows stay."""
     tally, refused = Tally(), 0
     Lake(root).replace(TABLE, [DAY], TABLE_ROWS[TABLE]("0-0", [DAY]))
-    writers = _start("table", root)
+    writers = _start("table", root, WRITERS)
     while any(process.poll() is None for process in writers):
         tally.points += 2
         try:
@@ -95,7 +109,7 @@ def _read_pandas(root: Path) -> Counter[str]:
 def on_one_landing(root: Path) -> Tally:
     """Each mission is accepted once, and every other time it is a duplicate."""
     tally = Tally(points=WRITERS * MISSIONS)
-    writers = _start("landing", root)
+    writers = _start("landing", root, WRITERS)
     counts = [tuple(map(int, process.communicate()[0].split())) for process in writers]
     accepted, duplicates = map(sum, zip(*counts, strict=True))
     with closing(Landing(root, ZoneInfo("UTC"))) as landing:
@@ -107,14 +121,32 @@ def on_one_landing(root: Path) -> Tally:
     return tally
 
 
-def _start(what: str, root: Path) -> list[subprocess.Popen[str]]:
+def on_one_brief(root: Path) -> Tally:
+    """Each brief arrives once, whoever of the four sends it."""
+    tally = Tally(points=NOTIFIERS * ROUNDS)
+    for number in range(ROUNDS):
+        (root / str(number)).mkdir(parents=True)
+    with strict_slack() as slack:
+        for process in _start("briefs", root, NOTIFIERS, SLACK_WEBHOOK_URL=slack.url):
+            process.communicate()
+    rows = [row for n in range(ROUNDS) for row in Post(root / str(n), "slack", {}).ledger.rows()]
+    states, arrived = Counter(row["status"] for row in rows), len(slack.messages)
+    if states != {"sent": ROUNDS} or arrived < ROUNDS:
+        tally.lost.append(f"{arrived} of {ROUNDS} briefs arrived, the ledgers say {states}")
+    if arrived > ROUNDS:
+        tally.unflagged.append(f"{arrived} of {ROUNDS} briefs arrived")
+    return tally
+
+
+def _start(what: str, root: Path, processes: int, **env: str) -> list[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "benchmarks.reliability.races", what, str(root)]
-    pipe = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
-    return [subprocess.Popen([*command, str(number)], **pipe) for number in range(WRITERS)]
+    pipe = {"stdout": subprocess.PIPE, "text": True, "cwd": ROOT, "env": os.environ | env}
+    return [subprocess.Popen([*command, str(number)], **pipe) for number in range(processes)]
 
 
 def sweep(folder: Path) -> Tally:
-    return on_one_table(folder / "table") + on_one_landing(folder / "landing")
+    on_tables = on_one_table(folder / "table") + on_one_landing(folder / "landing")
+    return on_tables + on_one_brief(folder / "briefs")
 
 
 def main(arguments: Sequence[str]) -> None:

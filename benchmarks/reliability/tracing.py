@@ -60,20 +60,24 @@ class Worker:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, job: Job, strace: Sequence[str]) -> Ended:
-        """Do a job in a fork under `strace` (options of it)."""
+    def run(self, job: Job, strace: Sequence[str] | None = None) -> Ended:
+        """Do a job in a fork, under `strace` where options of it are given."""
         with NamedTemporaryFile("r", prefix="grace-said-", errors="replace") as said:
             pid = self._ask({"job": [job.function, job.arguments], "said": said.name})
-            command = ["strace", "-f", *strace, "-p", str(pid)]
-            with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
-                attached = tracer.stderr.readline()
-                status = self._ask("go")
-                rest = tracer.stderr.read()
-            if "attached" not in attached:
-                raise RuntimeError(f"strace may not trace here: {attached}{rest}".strip())
+            status = self._ask("go") if strace is None else self._traced(pid, strace)
             if os.WIFSIGNALED(status):
                 return Ended(os.WTERMSIG(status), 0, said.read())
             return Ended(0, os.WEXITSTATUS(status), said.read())
+
+    def _traced(self, pid: int, options: Sequence[str]) -> int:
+        command = ["strace", "-f", *options, "-p", str(pid)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
+            attached = tracer.stderr.readline()
+            status = self._ask("go")
+            rest = tracer.stderr.read()
+        if "attached" not in attached:
+            raise RuntimeError(f"strace may not trace here: {attached}{rest}".strip())
+        return status
 
     def warm_up(self, job: Job) -> None:
         """Once without a fork: the imports of a first time are not part of it."""

@@ -27,6 +27,7 @@ from benchmarks.reliability.landing_works import DAYS, NOW, Contents
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.tables import Lake
 from grace_assets.notify.followup_outbox import FollowUpOutbox
+from grace_assets.notify.ledger_rows import LedgerError
 from tests.notify.briefs import Post, brief
 from tests.rows import part
 
@@ -41,7 +42,7 @@ class Work:
     contents: Callable[[Path], Contents]
 
 
-REFUSALS = (OSError, sqlite3.Error, sa.exc.OperationalError, pa.ArrowException)
+REFUSALS = (OSError, sqlite3.Error, sa.exc.OperationalError, pa.ArrowException, LedgerError)
 """How our functions say that the disk failed them."""
 
 
@@ -77,7 +78,7 @@ def tables(root: Path) -> Contents:
     days = [(name, day) for name in TABLE_ROWS for day in lake.days(name)]
     # A folder without a file is a day that was never written.
     there = [(name, day) for name, day in days if part(lake, name, day).exists()]
-    return {f"{name} {day}": lake.read(name, [day]).to_pylist() for name, day in there}
+    return {f"{name} {day}": lake.read(name, [day]) for name, day in there}
 
 
 def _problems(word: str, days: Sequence[str]) -> pa.Table:

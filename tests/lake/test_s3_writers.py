@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.reliability import bucket_kills, bucket_races
+from benchmarks.reliability.part import Part
 from benchmarks.reliability.tracing import worker
 from grace_assets.lake.database import StateError
 from grace_assets.lake.files import S3Files
@@ -74,7 +75,7 @@ def test_a_writer_killed_at_any_request_leaves_days_as_before_or_as_after(bucket
     if shutil.which("strace") is None:
         unavailable("strace")
     with worker() as work:
-        tally = bucket_kills.sweep(work, tmp_path, bucket, every=3)
+        tally = bucket_kills.sweep(work, tmp_path, bucket, Part(of=3))
     assert tally.problems == []
     assert tally.points >= 4
 

@@ -55,6 +55,7 @@ def test_only_what_changed_is_announced_before_it_is_written(tmp_path):
     _, heard = add(store, (T0, 1.0), (T1, 9.0))
     assert [(span.domain_id, span.first, span.last) for span in heard] == [("payments", T1, T1)]
     assert add(store, (T0, 1.0))[1] == []
+    assert [*tmp_path.rglob("*.tmp")] == []
 
 
 def test_reading_is_half_open_and_by_domain(tmp_path):
