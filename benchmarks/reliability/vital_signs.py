@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -87,7 +88,9 @@ def _resident(pid: int) -> float:
 
 def children(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        yield from map(int, task.read_text().split())
+        # Threads end as well.
+        with suppress(OSError):
+            yield from map(int, task.read_text().split())
 
 
 def is_code_server(pid: int) -> bool:
