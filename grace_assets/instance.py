@@ -45,16 +45,15 @@ def run_days(
     # Also for an instance on PostgreSQL, whose storage is Dagster's own.
     use_batches()
     job = build_definitions(settings).resolve_job_def(job_name)
-    # What is loaded stays, and a run makes millions of objects without cycles: to look through
-    # them as often as Python does by itself is a sixth of a long run.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     # The events are in the instance; a terminal is for what went wrong.
     run_config = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
     single = first == last
     # Whoever called runs it again; Dagster's daemon could not.
     tags = {**tags, PROCESS_TAG: this_process(), "dagster/max_retries": "0"}
     if not single:
+        # A long run makes millions of objects without cycles: to look through them as often as
+        # Python does by itself is a tenth of it.
+        gc.set_threshold(50_000, 20, 100)
         tags = {**tags, RANGE_START_TAG: first, RANGE_END_TAG: last}
     with _opened(settings) as instance:
         return job.execute_in_process(
