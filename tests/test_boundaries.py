@@ -35,6 +35,11 @@ def test_nothing_but_the_outer_ring_imports_dagster(path):
     assert offending(path, "dagster", "grace_assets.assets", "grace_assets.resources") == []
 
 
+def test_nothing_needs_pandas_which_is_not_installed_with_us():
+    assert [path for path in files(".") if offending(path, "pandas")] == []
+    assert [path for path in files(".") if ".to_pandas(" in path.read_text("utf-8")] == []
+
+
 @pytest.mark.parametrize("path", files("core"), ids=lambda p: p.name)
 def test_the_core_imports_no_port(path):
     assert offending(path, *(f"grace_assets.{port}" for port in PORTS)) == []

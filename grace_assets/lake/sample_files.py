@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,8 @@ NAME_MAX_LENGTH = 200
 PARQUET_ROWS, JSON_LINES, CSV_BYTES = 4_000_000, 500_000, 2**26
 """Of a batch: a day is written again for each, so few are better, and each lies in memory."""
 _OFFSET = r"(?i)^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$"
+_FIRST, _END = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+"""Python's dates, less the years whose neighbouring days it cannot tell."""
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -182,13 +185,6 @@ def _require_columns(path: Path, names: Sequence[str]) -> None:
 
 def _from_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     """Timestamps and values parsed from text; null where they are none."""
-    import pandas as pd  # half a second to import, needed here alone
-
-    text = rows["timestamp"]
-    proper = pc.match_substring_regex(text, _OFFSET)
-    stamps = pd.to_datetime(
-        pc.if_else(proper, text, None).to_pandas(), format="ISO8601", utc=True, errors="coerce"
-    )
     value = rows["value"]
     if pa.types.is_string(value.type):
         value = pc.utf8_trim_whitespace(value)
@@ -198,11 +194,27 @@ def _from_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
         "source": rows["source"],
         "domain_id": rows["domain_id"],
         "metric": rows["metric"],
-        "timestamp": pa.chunked_array(
-            [pa.Array.from_pandas(stamps, type=SCHEMA.field("timestamp").type)]
-        ),
+        "timestamp": _moments(rows["timestamp"]),
         "value": value,
     }
+
+
+def _moments(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """RFC 3339 times with an offset as moments, microseconds at most; null where they are none."""
+    kind = SCHEMA.field("timestamp").type
+    proper = pc.if_else(pc.match_substring_regex(text, _OFFSET), text, None)
+    try:
+        return proper.cast(kind)
+    except pa.ArrowInvalid:
+        # Arrow refuses all for one, and does not know nanoseconds or small letters.
+        return pa.chunked_array([[_moment(one) for one in proper.to_pylist()]], kind)
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _validate(
@@ -215,10 +227,15 @@ def _validate(
         columns[name], bad = _check_names(name, columns[name])
         for index in bad:
             why.setdefault(index, (name, bad[index]))
-    stamp_bad = columns["timestamp"].is_null().to_numpy()
+    stamp = columns["timestamp"]
+    outside = pc.or_(pc.less(stamp, _FIRST), pc.greater_equal(stamp, _END)).fill_null(False)
     value = columns["value"].to_numpy()
-    for index in np.flatnonzero(stamp_bad):
-        why.setdefault(int(index), ("timestamp", "is not an RFC 3339 time with an offset"))
+    for wrong, reason in (
+        (stamp.is_null(), "is not an RFC 3339 time with an offset"),
+        (outside, "is not in the years 2 to 9998"),
+    ):
+        for index in np.flatnonzero(wrong.to_numpy()):
+            why.setdefault(int(index), ("timestamp", reason))
     for index in np.flatnonzero(~np.isfinite(value.astype(float))):
         why.setdefault(int(index), ("value", "is not a finite number"))
     keep = np.ones(count, dtype=bool)

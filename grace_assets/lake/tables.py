@@ -86,7 +86,7 @@ class Lake:
         parts = {}
         days_of = {file_of(table, day): day for day in days}
         for name, source in self._files.sources(list(days_of)):
-            # ParquetFile, not read_table: that one imports pandas (half a second).
+            # ParquetFile, not read_table: that one imports pyarrow.dataset.
             file = pq.ParquetFile(source)
             parts |= _by_day(schema, file, {days_of[name]: range(file.num_row_groups)})
         # Looked for after the days' own files: those go once their month is there.

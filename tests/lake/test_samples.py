@@ -103,6 +103,9 @@ def test_the_three_formats_say_the_same(tmp_path):
     [
         ("s,payments,m,2026-03-01T00:00:00,1", "timestamp"),
         ("s,payments,m,soon,1", "timestamp"),
+        ("s,payments,m,2026-02-30T00:00:00Z,1", "timestamp"),
+        ("s,payments,m,0001-01-01T00:00:00+05:00,1", "timestamp"),
+        ("s,payments,m,9999-12-31T23:59:59-05:00,1", "timestamp"),
         ("s,payments,m,2026-03-01T00:00:00Z,nan", "value"),
         ("s,payments,m,2026-03-01T00:00:00Z,inf", "value"),
         ("s,payments,m,2026-03-01T00:00:00Z,1e999", "value"),
@@ -123,6 +126,31 @@ def test_a_bad_line_is_named_and_the_others_are_taken(tmp_path, line, field):
     assert len(taken) == 2
     assert [(bad.line, bad.field) for bad in rejected] == [(3, field)]
     assert rejected[0].raw.decode() == line
+
+
+def test_times_are_read_as_rfc_3339_has_them_also_beside_a_bad_one(tmp_path):
+    texts = ["2026-03-01T23:59:00.123456789Z", "2026-03-02t01:00:00+01:00", "2026-03-02 00:00z"]
+    for bad in ([], ["2026-13-01T00:00:00Z"]):
+        lines = [f"s,payments,latency_ms,{text},1" for text in [*texts, *bad]]
+        (tmp_path / "a.csv").write_text(
+            "\n".join(["source,domain_id,metric,timestamp,value", *lines, ""]), encoding="utf-8"
+        )
+        taken, rejected = whole(tmp_path / "a.csv")
+        assert [row["timestamp"] for row in taken] == [T0.replace(microsecond=123456), T1, T1]
+        assert [one.line for one in rejected] == [5] * len(bad)
+
+
+def test_a_sample_of_the_second_year_and_of_the_last_but_one_is_stored(tmp_path):
+    store = SampleStore(tmp_path)
+    far = [datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)]
+    samples = [(moment, 1.0) for moment in far]
+    pq.write_table(rows(*samples), tmp_path / "a.parquet")
+    assert whole(tmp_path / "a.parquet") == (rows(*samples).to_pylist(), [])
+    add(store, *samples)
+    assert [p.parent.name for p in sorted((tmp_path / "samples").glob("*/*.parquet"))] == [
+        "date=0002-01-01",
+        "date=9998-12-31",
+    ]
 
 
 def test_a_file_that_is_no_sample_file_says_why(tmp_path):
