@@ -79,12 +79,13 @@ def carried_out(store: StoreResource, seed: int) -> list[dict[str, Any]]:
     import pyarrow as pa
 
     from grace_assets import sample
-    from grace_assets.assets.briefs import fold_as_of, follow_up_history
+    from grace_assets.assets.briefs import follow_up_history
+    from grace_assets.core.followups import fold_follow_ups
 
     problems, completed, issued = follow_up_history(store)
     done: dict[str, dict[str, Any]] = {}
     while True:
-        rows = fold_as_of(problems, completed, issued).to_pylist()
+        rows = fold_follow_ups(problems, completed, issued).to_pylist()
         found = sample.follow_up_missions(rows, store.now(), seed)
         new = [mission for mission in found if mission["follow_up_id"] not in done]
         if not new:

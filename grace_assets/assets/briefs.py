@@ -33,21 +33,6 @@ POST_WITHIN_DAYS = 2
 """A follow-up older than this was found by a backfill: it is recorded, and nobody is sent out."""
 
 
-def fold_as_of(
-    problems: "pa.Table", completed: "pa.Table", issued: dict, day: str | None = None
-) -> "pa.Table":
-    """The follow-ups as they stood at the end of `day`, or as they stand now."""
-    import pyarrow.compute as pc
-
-    from grace_assets.core.followups import fold_follow_ups
-
-    if day is not None:
-        problems = problems.filter(pc.less_equal(problems["date"], day))
-        completed = completed.filter(pc.less_equal(completed["date"], day))
-        issued = {key: value for key, value in issued.items() if value[1].isoformat() <= day}
-    return fold_follow_ups(problems, completed, issued)
-
-
 def follow_up_history(store: StoreResource) -> tuple["pa.Table", "pa.Table", dict]:
     """All problems, all missions that carried out a follow-up, and what was announced."""
     import pyarrow as pa
@@ -79,11 +64,11 @@ def follow_up_missions(
 ) -> dg.MaterializeResult:
     import pyarrow.compute as pc
 
-    from grace_assets.core.followups import ROWS_AT_ONCE
+    from grace_assets.core.followups import ROWS_AT_ONCE, fold_follow_ups
 
     lake, outbox = store.lake(), store.outbox()
     with lake.exclusive("follow_up_missions"):
-        rows = fold_as_of(*follow_up_history(store))
+        rows = fold_follow_ups(*follow_up_history(store))
         stored = lake.days("follow_up_missions")
         days = sorted({*context.partition_keys, *stored, *rows["date"].unique().to_pylist()})
         before = lake.read("follow_up_missions", stored)
@@ -153,12 +138,14 @@ def status_briefs(
     from grace_assets.core.brief import brief_rows, content_hash
     from grace_assets.core.brief_trend import COLUMNS, day_totals, trend_lines
     from grace_assets.core.claims import unsupported_in_brief
+    from grace_assets.core.followups import follow_ups_by_day
     from grace_assets.render import markdown
     from grace_assets.render.charts import markdown_sparklines
     from grace_assets.render.claims import unsupported_in_channels
 
     lake, ledger = store.lake(), store.ledger()
-    history = follow_up_history(store)
+    days = map(date.fromisoformat, context.partition_keys)
+    follow_ups = follow_ups_by_day(*follow_up_history(store), days)
     unsupported, in_channels, previews_by_day, written, figures = [], [], {}, {}, {}
     around = days_around(context.partition_keys, TREND_DAYS - 1, 0)
     totals = day_totals(lake.read("domain_daily", around, COLUMNS))
@@ -166,7 +153,7 @@ def status_briefs(
     with lake.exclusive("status_briefs", context.partition_keys):
         for day, holds in with_holds(lake, context.partition_keys):
             lines = trend_lines(date.fromisoformat(day), totals, made)
-            brief = brief_of(store, day, fold_as_of(*history, day), holds, lines)
+            brief = brief_of(store, day, next(follow_ups), holds, lines)
             text = markdown.render(brief)
             digest = content_hash(brief)
             revision = next_revision(ledger.last_delivered(day), digest)

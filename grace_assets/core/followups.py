@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 
 import pyarrow as pa
@@ -57,10 +57,13 @@ class _FollowUp:
         """Whether it was open on `day`; the day on which it closes still belongs to it."""
         return self.opened_on <= day and (self.closing is None or day <= self.closing.day)
 
+    def every_problem(self) -> list[dict]:
+        return [problem for day in sorted(self.problems) for problem in self.problems[day]]
+
     def row(self) -> dict[str, object]:
-        days = sorted(self.problems)
-        first = self.problems.get(self.opened_on) or (self.problems[days[0]] if days else [])
-        every = [problem for day in days for problem in self.problems[day]]
+        """All but the evidence, which is long."""
+        every = self.every_problem()
+        first = self.problems.get(self.opened_on) or [p for p in every if p[DATE] == every[0][DATE]]
         return {
             DATE: self.opened_on.isoformat(),
             "follow_up_id": self.follow_up_id,
@@ -73,8 +76,22 @@ class _FollowUp:
             "opened_on": self.opened_on,
             "closed_by_mission_id": self.closing.mission_id if self.closing else None,
             "verdict": self.closing.verdict if self.closing else None,
-            "evidence": _evidence(every),
         }
+
+    def rows_by_time(self, end: date = date.max) -> Iterator[dict[str, object]]:
+        """Its row as it stood from the day `since` to before `until`, which is `end` at most."""
+        edges, worst = {self.opened_on}, len(SEVERITIES)
+        for day, problems in sorted(self.problems.items()):
+            if (rank := SEVERITIES.index(_priority(problems))) < worst:
+                edges.add(max(day, self.opened_on))
+                worst = rank
+        if self.closing:
+            edges.add(self.closing.day)
+        for since, until in pairwise([*sorted(day for day in edges if day < end), end]):
+            known = {day: problems for day, problems in self.problems.items() if day <= since}
+            closing = self.closing if self.closing and self.closing.day <= since else None
+            then = replace(self, problems=known, closing=closing)
+            yield then.row() | {"since": since, "until": until}
 
 
 def follow_up_id(domain_id: str, opened_on: date) -> str:
@@ -100,9 +117,47 @@ def fold_follow_ups(
     closes it. An issued follow-up always stays, and takes over problems found late up to
     `LATE_EVIDENCE` before it where no other was open.
     """
+    follow_ups = _follow_ups(problems, _closings(completed), issued)
     schema = TABLES["follow_up_missions"].with_date()
+    return _table(
+        (f.row() | {"evidence": _evidence(f.every_problem())} for f in follow_ups), schema
+    )
+
+
+def follow_ups_by_day(
+    problems: pa.Table,
+    completed: pa.Table,
+    issued: Mapping[str, tuple[str, date]],
+    days: Iterable[date],
+) -> Iterator[pa.Table]:
+    """The follow-ups as they stood at the end of each day, all columns but `evidence`.
+
+    That is what `fold_follow_ups` makes of the history up to that day: of problems, of missions
+    and of what was announced until then. All days together cost one fold.
+    """
+    schema = TABLES["follow_up_missions"].with_date()
+    columns = [field for field in schema if field.name != "evidence"]
+    times = [pa.field(name, pa.date32()) for name in ("since", "until")]
+    rows = _table(_by_time(problems, _closings(completed), issued), pa.schema([*columns, *times]))
+    for day in days:
+        at = pa.scalar(day)
+        stood = pc.and_(pc.less_equal(rows["since"], at), pc.greater(rows["until"], at))
+        yield rows.filter(stood).drop_columns(["since", "until"])
+
+
+def _by_time(
+    problems: pa.Table, closings: Mapping[str, _Closing], issued: Mapping[str, tuple[str, date]]
+) -> Iterator[dict[str, object]]:
+    for follow_up in _follow_ups(problems, closings, issued):
+        yield from follow_up.rows_by_time()
+        # Until it was announced, the problems that were found late stood for themselves.
+        late = {d: rows for d, rows in follow_up.problems.items() if d < follow_up.opened_on}
+        for other in _assigned(follow_up.domain_id, sorted(late.items()), [], closings):
+            yield from other.rows_by_time(follow_up.opened_on)
+
+
+def _table(rows: Iterator[dict[str, object]], schema: pa.Schema) -> pa.Table:
     parts = [schema.empty_table()]
-    rows = (follow_up.row() for follow_up in _follow_ups(problems, _closings(completed), issued))
     while some := list(islice(rows, ROWS_AT_ONCE)):
         parts.append(pa.Table.from_pylist(some, schema=schema))
     order = [(name, "ascending") for name in (DATE, "domain_id", "follow_up_id")]
@@ -118,16 +173,25 @@ def _follow_ups(
         closing = _closing(closings, id_, opened_on)
         announced[domain_id].append(_FollowUp(id_, domain_id, opened_on, closing))
     for domain_id, days in _problem_days(problems):
-        known = announced.pop(domain_id, [])
-        for day, rows in days:
-            target = _open_on(known, day) or _issued_soon_after(known, day)
-            if target is None:
-                id_ = follow_up_id(domain_id, day)
-                target = _FollowUp(id_, domain_id, day, _closing(closings, id_, day))
-                known.append(target)
-            target.problems[day] = rows
-        yield from known
+        yield from _assigned(domain_id, days, announced.pop(domain_id, []), closings)
     yield from chain.from_iterable(announced.values())
+
+
+def _assigned(
+    domain_id: str,
+    days: Iterable[tuple[date, list[dict]]],
+    known: list[_FollowUp],
+    closings: Mapping[str, _Closing],
+) -> list[_FollowUp]:
+    """A domain's follow-ups: those `known` and those that its problem days open, with problems."""
+    for day, rows in days:
+        target = _open_on(known, day) or _issued_soon_after(known, day)
+        if target is None:
+            id_ = follow_up_id(domain_id, day)
+            target = _FollowUp(id_, domain_id, day, _closing(closings, id_, day))
+            known.append(target)
+        target.problems[day] = rows
+    return known
 
 
 def _closings(completed: pa.Table) -> dict[str, _Closing]:

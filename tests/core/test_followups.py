@@ -7,8 +7,15 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from grace_assets.core.followups import completed_follow_ups, fold_follow_ups, follow_up_id
+from grace_assets.core.followups import (
+    completed_follow_ups,
+    fold_follow_ups,
+    follow_up_id,
+    follow_ups_by_day,
+)
 from grace_assets.core.schemas import TABLES
 
 PROBLEMS = TABLES["problems"].with_date()
@@ -205,3 +212,33 @@ def test_an_open_announced_one_takes_the_next_problem_instead_of_a_second_one():
 
 def test_no_history_gives_no_follow_up():
     assert fold([]) == []
+
+
+NUMBERS = st.integers(1, 20)
+KINDS = st.sampled_from(["mission_failures", "recurring_issue", "low_effectiveness"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sets(st.tuples(NUMBERS, KINDS)),
+    st.dictionaries(NUMBERS, NUMBERS),
+    st.sets(NUMBERS),
+)
+def test_each_day_knows_what_a_fold_of_the_history_up_to_it_knows(problems, closed, announced):
+    problems = [problem(*one) for one in problems]
+    missions = [carried_out(on(n), at, f"m-{n}") for n, at in closed.items()]
+    days = range(1, 22)
+    found = follow_ups_by_day(
+        pa.Table.from_pylist(problems, schema=PROBLEMS),
+        completed_follow_ups(pa.Table.from_pylist(missions, schema=OUTCOMES)),
+        issued_on(*announced),
+        [date(2026, 3, number) for number in days],
+    )
+    for number, rows in zip(days, found, strict=True):
+        until = [
+            [row for row in some if row["date"] <= day(number)] for some in (problems, missions)
+        ]
+        folded = fold(*until, issued_on(*(n for n in announced if n <= number)))
+        assert rows.to_pylist() == [
+            {name: value for name, value in row.items() if name != "evidence"} for row in folded
+        ]
