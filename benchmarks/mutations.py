@@ -191,6 +191,12 @@ MUTATIONS = (
         _PART_OF_MODEL,
     ),
     Mutation(
+        "a day that lost all its missions keeps its table",
+        "lake/tables.py",
+        (("        parts = {day: parts.get(day, rows.slice(0, 0)) for day in days}\n", ""),),
+        _suite("model"),
+    ),
+    Mutation(
         "a line that breaks a rule is dropped",
         "lake/landing.py",
         (("            if keep_rejected:\n", "            if False:\n"),),

@@ -1,7 +1,8 @@
-"""Any story of inputs, kills, retries, corrections and replays, beside a model of the landing.
+"""Any story of inputs, kills, retries, corrections, replays, backfills and clocks that jump.
 
-Hypothesis makes the stories. After each step the landing holds
-what the model holds, and accepted + duplicate + corrected + quarantined = received.
+Hypothesis makes the stories. After each step the landing holds what a model of it holds, accepted +
+duplicate + corrected + quarantined = received, and the tables hold what they held when their days
+were last backfilled.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 
+import dagster as dg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,20 +29,27 @@ from hypothesis.stateful import (
 from benchmarks.reliability.landing_works import DAYS, NOW, UTC_ZONE
 from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.tracing import Job, Worker, inject
+from grace_assets.assets.missions import mission_events, rejected_events
 from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Counts, Landing
 from grace_assets.lake.quarantine import replay
+from grace_assets.lake.tables import Lake
+from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.resources import StoreResource
 from tests.conftest import encode, event
 
-RECEIVED = NOW - timedelta(days=30)
-"""So long before the missions ended that those are ahead of time; a replay finds them past."""
+CLOCKS = [NOW + timedelta(days=days) for days in (-30, -3, 0, 60)]
+"""By the first all missions are ahead of time, by the second some; a replay finds them past."""
 BROKEN = "{broken"
+
+Rows = tuple[list[tuple[str, str]], list[str]]
+"""Missions with their titles, and lines that were refused."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A line of an input: a mission in one of a few states, too early or not, or no mission."""
+    """A line of an input: a mission in one of a few states, or no mission."""
 
     mission: str
     title: str
@@ -51,6 +61,10 @@ class Sent:
             return BROKEN.encode()
         times = {"started_at": f"{self.day}T10:00:00Z", "completed_at": f"{self.day}T10:10:00Z"}
         return encode(event(self.mission, title=self.title, **times)).strip()
+
+    def refused(self, now: datetime) -> bool:
+        """Whether it is no mission, or one of a day to come; no clock is near its end."""
+        return self.mission == BROKEN or datetime.fromisoformat(f"{self.day}T10:10Z") > now
 
 
 missions = st.builds(Sent, st.sampled_from("abc"), st.sampled_from("xy"), st.sampled_from(DAYS))
@@ -64,17 +78,19 @@ class Model:
 
     missions: dict[str, Sent] = field(default_factory=dict)
     waiting: list[Sent] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     received: int = 0
 
-    def take(self, lines: list[Sent], *, early: bool = False) -> set[str]:
+    def take(self, lines: list[Sent], now: datetime) -> set[str]:
         """The days that change."""
         days: set[str] = set()
         self.received += len(lines)
         for line in lines:
-            if early or line.mission == BROKEN:
+            if line.refused(now):
                 self.waiting.append(line)
-                days.add((RECEIVED if early else NOW).date().isoformat())
+                self.rejected.append((now.date().isoformat(), line.raw.decode()))
+                days.add(now.date().isoformat())
                 continue
             before = self.missions.get(line.mission)
             if before == line:
@@ -89,16 +105,19 @@ class Model:
         lines = [line for line in self.waiting if line.mission != BROKEN]
         self.waiting = [line for line in self.waiting if line.mission == BROKEN]
         self.received -= len(lines)
-        return self.take(lines)
+        return self.take(lines, CLOCKS[-1])
 
-    def copy(self) -> Model:
-        return Model(dict(self.missions), list(self.waiting), self.counts.copy(), self.received)
+    def rows(self, day: str) -> Rows:
+        """What the tables of a day hold once it is backfilled."""
+        current = self.missions.values()
+        missions = [(line.mission, line.title) for line in current if line.day == day]
+        return sorted(missions), sorted(raw for at, raw in self.rejected if at == day)
 
 
-def add(root: str, raws: list[str]) -> None:
+def add(root: str, raws: list[str], now: str) -> None:
     """A job for a worker."""
     with closing(Landing(Path(root), UTC_ZONE)) as landing:
-        landing.add("f", _lines(raws), NOW)
+        landing.add("f", _lines(raws), datetime.fromisoformat(now))
 
 
 def _lines(raws: list[str]) -> list[Line]:
@@ -110,13 +129,17 @@ class Story(RuleBasedStateMachine):
 
     work: Worker
     tally: Tally
+    instance: dg.DagsterInstance
 
     def __init__(self) -> None:
         super().__init__()
         self._root = Path(mkdtemp(prefix="grace-model-"))
         self._model = Model()
+        self._now = NOW
         self._journal = 0
         self._last: list[Sent] = []
+        self._stale: set[str] = set()
+        self._tables: dict[str, Rows] = {}
         with closing(self._landing()):
             pass
 
@@ -126,29 +149,33 @@ class Story(RuleBasedStateMachine):
     def _landing(self) -> Landing:
         return Landing(self._root, UTC_ZONE)
 
-    @rule(lines=inputs, early=st.booleans())
-    def ingest(self, lines: list[Sent], early: bool) -> None:
+    @rule(now=st.sampled_from(CLOCKS))
+    def jump(self, now: datetime) -> None:
+        self._now = now
+
+    @rule(lines=inputs)
+    def ingest(self, lines: list[Sent]) -> None:
         self._last = lines
-        before, days = self._model.copy(), self._model.take(lines, early=early)
+        before, days = deepcopy(self._model), self._model.take(lines, self._now)
         with closing(self._landing()) as landing:
-            raws = [line.raw.decode() for line in lines]
-            counts = landing.add("f", _lines(raws), RECEIVED if early else NOW)
+            counts = landing.add("f", _lines([line.raw.decode() for line in lines]), self._now)
         self._counted(counts, before)
         self._changed(days)
 
     @rule()
     def retry(self) -> None:
-        self.ingest(self._last, early=False)
+        self.ingest(self._last)
 
     @rule(lines=inputs, kill=KILLS)
     def ingest_killed(self, lines: list[Sent], kill: tuple[str, int]) -> None:
         """All of it is there, or none of it."""
-        arguments = {"root": str(self._root), "raws": [line.raw.decode() for line in lines]}
+        raws = [line.raw.decode() for line in lines]
+        arguments = {"root": str(self._root), "raws": raws, "now": self._now.isoformat()}
         job = Job("benchmarks.reliability.model:add", arguments)
         ended = self.work.run(job, inject(*kill, "signal=KILL"))
         assert ended.code == 0, ended
-        after = self._model.copy()
-        days = after.take(lines)
+        after = deepcopy(self._model)
+        days = after.take(lines, self._now)
         if not ended.signal or self._held() == _as_held(after):
             self._model = after
             self._changed(days)
@@ -161,6 +188,33 @@ class Story(RuleBasedStateMachine):
         with closing(self._landing()) as landing:
             replay(landing, Inbox(self._root, UTC_ZONE, landing, reach_seconds=0))
         self._changed(days)
+
+    @rule()
+    def backfill(self) -> None:
+        """From the first day to the last that changed since the one before."""
+        if not self._stale:
+            return
+        days = min(self._stale), max(self._stale)
+        made = dg.materialize(
+            [mission_events, rejected_events],
+            instance=self.instance,
+            tags=dict(zip((RANGE_START_TAG, RANGE_END_TAG), days, strict=True)),
+            run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+            resources={"store": StoreResource(data_dir=str(self._root), timezone="UTC")},
+        )
+        assert made.success
+        self._tables |= {day: self._model.rows(day) for day in self._stale}
+        self._stale = set()
+
+    @invariant()
+    def the_tables_hold_what_was_backfilled(self) -> None:
+        lake, found = Lake(self._root), {}
+        for day in self._tables:
+            missions = lake.read("mission_events", [day], ["mission_id", "title"]).to_pylist()
+            refused = lake.read("rejected_events", [day], ["raw"]).to_pylist()
+            titles = sorted((row["mission_id"], row["title"]) for row in missions)
+            found[day] = titles, sorted(row["raw"] for row in refused)
+        assert found == self._tables
 
     @invariant()
     def the_landing_holds_what_the_model_holds(self) -> None:
@@ -182,6 +236,7 @@ class Story(RuleBasedStateMachine):
         with closing(self._landing()) as landing:
             self._journal, found = landing.changed_days(self._journal)
         assert set(found) == days
+        self._stale |= days
 
     def _held(self) -> tuple[object, ...]:
         with closing(self._landing()) as landing:
@@ -199,7 +254,7 @@ def _as_held(model: Model) -> tuple[object, ...]:
 
 def tell(work: Worker, stories: int) -> Tally:
     """So many stories of up to twenty steps, always the same ones; a point is a step looked at."""
-    Story.work, Story.tally = work, Tally()
+    Story.work, Story.tally, Story.instance = work, Tally(), dg.DagsterInstance.ephemeral()
     options = settings(
         max_examples=stories,
         stateful_step_count=20,
