@@ -91,9 +91,12 @@ def parse(raw: bytes, received_at: datetime) -> MissionEvent:
     if not event.mission_id.isprintable() and _CONTROL.search(event.mission_id):
         raise EventError("mission_id", "holds a control character")
     _check_times(event, received_at)
-    event.detected_at = event.detected_at or event.started_at
-    event.mission_type = event.mission_type or "unspecified"
-    event.severity = event.severity or "unknown"
+    if not event.detected_at:
+        event.detected_at = event.started_at
+    if not event.mission_type:
+        event.mission_type = "unspecified"
+    if not event.severity:
+        event.severity = "unknown"
     return event
 
 

@@ -45,6 +45,8 @@ def test_what_lies_on_one_day_in_one_domain_lies_together():
     ]
     judged = judge("f", [Line(n, raw) for n, raw in enumerate(many, 1)], NOW, LocalDates(ZONE))
     assert len(judged.blocks) > 7
+    blocks = [unpack(block) for block in judged.blocks]
+    assert [blocks[block][place].raw for *_, block, place in judged.arrivals] == many
     for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
         of_day = {block for _, its, *_, block, _ in judged.arrivals if its == day}
         assert len(of_day) <= len(judged.blocks) // 3 + 2

@@ -51,6 +51,17 @@ def tally(counts) -> tuple[int, int, int, int]:
     return counts.accepted, counts.duplicate, counts.corrected, len(counts.rejected)
 
 
+def test_of_more_missions_than_a_statement_takes_each_is_told(landing):
+    many = [event(f"m{number}", title=f"t{number}") for number in range(1_200)]
+    assert tally(landing.add("f", lines(*many), NOW)) == (1_200, 0, 0, 0)
+    corrected = [event(f"m{number}", title="better") for number in range(0, 1_200, 100)]
+    more = [event(f"n{number}") for number in range(1_100)]
+    assert tally(landing.add("g", lines(*many, *corrected, *more), NOW)) == (1_100, 1_200, 12, 0)
+    held = [row.raw for row in landing.events(["2026-03-01"])]
+    kept = [item for number, item in enumerate(many) if number % 100]
+    assert sorted(held) == sorted(map(raw, [*kept, *corrected, *more]))
+
+
 def test_the_same_again_is_a_duplicate_and_changes_nothing(landing):
     assert tally(landing.add("f", lines(event()), NOW)) == (1, 0, 0, 0)
     reached, _ = landing.changed_days(0)

@@ -1,5 +1,6 @@
 """Long files: other processes judge lines ahead, and nothing else changes."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from grace_assets.lake import mission_files
 from grace_assets.lake.landing import Landing
-from grace_assets.lake.mission_files import take_file
+from grace_assets.lake.mission_files import _in_turn, take_file
 from tests.api.test_app import envelope
 from tests.conftest import encode, event
 
@@ -48,7 +49,7 @@ def opened(root: Path) -> closing[Landing]:
     return closing(Landing(root, ZoneInfo("UTC")))
 
 
-def test_what_is_judged_ahead_is_taken_as_if_it_came_line_by_line(long_file, tmp_path):
+def test_what_is_judged_ahead_is_taken_as_if_it_came_line_by_line(long_file, tmp_path, capfd):
     with opened(tmp_path / "ahead") as ahead, opened(tmp_path / "one") as one:
         counts, expected = take_file(ahead, long_file, ahead=True), take_file(one, long_file)
         assert counts.accepted == expected.accepted == 2_500
@@ -57,6 +58,7 @@ def test_what_is_judged_ahead_is_taken_as_if_it_came_line_by_line(long_file, tmp
         assert held(ahead) == held(one)
         lines = long_file.read_bytes().split(b"\n")
         assert all(lines[bad.line - 1] == bad.raw.strip() for bad in counts.rejected)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_reader_that_is_killed_is_told_and_nothing_that_was_taken_is_lost(
@@ -85,25 +87,31 @@ def test_what_the_disk_refuses_a_reader_is_told_as_it_is(long_file, tmp_path, mo
     def refused(*_):
         raise OSError(5, "Input/output error", str(long_file))
 
-    monkeypatch.setattr(mission_files, "_chunks", refused)
+    monkeypatch.setattr(mission_files, "batches", refused)
     with opened(tmp_path / "data") as landing, pytest.raises(OSError, match="Input/output"):
         take_file(landing, long_file, ahead=True)
 
 
-def test_readers_of_a_file_that_grows_find_the_same_batches(long_file):
-    size, content = long_file.stat().st_size, long_file.read_bytes()
+def test_what_is_written_to_a_file_while_it_is_taken_is_left(long_file, tmp_path, monkeypatch):
+    judge = mission_files.judge
 
-    def judged(turn: int) -> list:
-        date_of = mission_files.LocalDates(ZoneInfo("UTC"))
-        return list(mission_files._judged(long_file, size, "f", date_of, turn, 2))
+    def growing(origin, lines, *how):
+        if lines[0].number == 1:
+            with long_file.open("ab") as file:
+                file.write(b"\n" + encode(*(event(f"late{n}") for n in range(1_000))))
+        return judge(origin, lines, *how)
 
-    expected = [judged(0), judged(1)]
-    with long_file.open("ab") as file:
-        file.write(b"\n" + content)
-    grown = [judged(0), judged(1)]
-    assert [[j.arrivals for j in part] for part in grown] == [
-        [j.arrivals for j in part] for part in expected
-    ]
+    monkeypatch.setattr(mission_files, "judge", growing)
+    with opened(tmp_path / "data") as landing:
+        assert take_file(landing, long_file, ahead=True).accepted == 2_500
+
+
+def test_a_reader_reads_on_where_the_next_one_is_gone(long_file):
+    (before, first), (gone, after) = multiprocessing.Pipe(False), multiprocessing.Pipe(False)
+    gone.close()
+    first.send((0, 1))
+    with closing(_in_turn(long_file, long_file.stat().st_size, before, after)) as some:
+        assert next(some)[0].number == 1
 
 
 def test_a_pipe_is_taken_like_a_file(long_file, tmp_path):
