@@ -58,7 +58,8 @@ def measure(scale: Scale, folder: Path) -> list[Result]:
             measured=ratio(figures, "trend", "hello"),
             reach=0.8,
             at_least=True,
-            note="the access log is on in both, as `grace serve` has it",
+            note="the access log is on in both, ours by the formatter of `grace serve`, the other "
+            "by uvicorn's",
         )
     ]
 

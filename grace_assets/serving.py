@@ -104,10 +104,17 @@ def web_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
     """How whatever we serve meets the network."""
     import uvicorn
 
+    from grace_assets.api.access_log import log_config
     from grace_assets.api.slow_clients import TimedProtocol
 
     return uvicorn.Config(
-        app, host=host, port=port, http=TimedProtocol, server_header=False, limit_concurrency=200
+        app,
+        host=host,
+        port=port,
+        http=TimedProtocol,
+        log_config=log_config(),
+        server_header=False,
+        limit_concurrency=200,
     )
 
 

@@ -21,6 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from grace_assets.api.access import Access, Gate, Problem, problem, problem_answer
 from grace_assets.api.analytics import analytics_router
@@ -42,6 +43,17 @@ from grace_assets.sources import alertmanager
 logger = logging.getLogger(__name__)
 
 HEALTH_PATH, OPENAPI_PATH = "/healthz", "/openapi.json"
+
+
+class _Gated(FastAPI):
+    """FastAPI behind `gate`, which is in front of FastAPI's own layers as well."""
+
+    def __init__(self, gate: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+        super().__init__(**options)
+        self._gate = gate
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return self._gate(super().build_middleware_stack())
 
 
 def build_app(
@@ -78,7 +90,13 @@ def build_app(
         if generator is not None:
             await run_in_threadpool(generator.close)
 
-    app = FastAPI(
+    app = _Gated(
+        gate=lambda app: Gate(
+            SendAgain(app, prepared),
+            access or Access(),
+            always_open,
+            (writes or WriteLimit(None)).check,
+        ),
         title="Grace",
         lifespan=lifespan,
         version="1",
@@ -89,16 +107,7 @@ def build_app(
         redirect_slashes=False,
         # Nobody gets traces of ours; to look for somebody who might takes longer than the gate.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        middleware=[
-            Middleware(
-                Gate,
-                access=access or Access(),
-                open_paths=always_open,
-                count_write=(writes or WriteLimit(None)).check,
-            ),
-            Middleware(SendAgain, prepared=prepared),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
-        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))],
         exception_handlers={
             HTTPException: _refused,
             RequestValidationError: _invalid,

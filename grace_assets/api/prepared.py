@@ -7,6 +7,7 @@ made, and so kept, for a name that is not answered.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -28,12 +29,19 @@ _Key = tuple[str, bytes, bytes]
 
 @dataclass(frozen=True)
 class _Kept:
-    """An answer of `tables` as they were at `version`, asked for at a time of the clock's own."""
+    """An answer of `tables` as they were at `version`, asked for at a time of the clock's own.
+
+    Who asks while it is made waits for it: many do at once whenever one has become too old.
+    """
 
     tables: Tables
     version: Hashable
     asked: float
-    answer: Response
+    answer: asyncio.Task[Response]
+
+    @property
+    def too_old(self) -> bool:
+        return time.monotonic() >= self.asked + KEPT_SECONDS
 
 
 class Prepared:
@@ -49,27 +57,40 @@ class Prepared:
     def found(self, scope: Scope) -> Response | None:
         """What would be told now, where it is known without making it."""
         kept = self._kept.get(_key(scope))
-        if kept is None or time.monotonic() >= kept.asked + KEPT_SECONDS:
+        if kept is None or not kept.answer.done() or kept.too_old:
             return None
         try:
             version = self._version(kept.tables)
         except OSError:
             # The route meets it as well, and says it as every route does.
             return None
-        return (unchanged(scope, kept.answer) or kept.answer) if version == kept.version else None
+        if version != kept.version:
+            return None
+        answer = kept.answer.result()
+        return unchanged(scope, answer) or answer
 
     async def told(
         self, request: Request, tables: Tables, made: Callable[..., Any], *args: Any
     ) -> Response:
         """As `answers.told`, made of `tables` in a thread, and kept."""
         # Before making: what changes meanwhile makes the next answer anew.
-        version, asked, key = self._version(tables), time.monotonic(), _key(request.scope)
-        answer = await run_in_threadpool(encoded, made, *args)
-        self._kept[key] = _Kept(tables, version, asked, answer)
-        self._kept.move_to_end(key)
-        if len(self._kept) > KEPT_ANSWERS:
-            self._kept.popitem(last=False)
+        version, key = self._version(tables), _key(request.scope)
+        kept = self._kept.get(key)
+        if kept is None or kept.version != version or kept.too_old:
+            making = asyncio.create_task(self._make(key, made, *args))
+            kept = self._kept[key] = _Kept(tables, version, time.monotonic(), making)
+            self._kept.move_to_end(key)
+            if len(self._kept) > KEPT_ANSWERS:
+                self._kept.popitem(last=False)
+        answer = await asyncio.shield(kept.answer)
         return unchanged(request.scope, answer) or answer
+
+    async def _make(self, key: _Key, made: Callable[..., Any], *args: Any) -> Response:
+        try:
+            return await run_in_threadpool(encoded, made, *args)
+        except BaseException:
+            self._kept.pop(key, None)
+            raise
 
 
 def _key(scope: Scope) -> _Key:

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from grace_assets.api.access import Access, AccessError
+from grace_assets.api.access import SECURITY_HEADERS, Access, AccessError
 from grace_assets.api.app import build_app
 from grace_assets.api.rate import WriteLimit
 from grace_assets.cli import main
@@ -35,13 +35,21 @@ async def page(_):
     return PlainTextResponse("a page")
 
 
+async def broken(_):
+    raise RuntimeError("canary-error")
+
+
 @pytest.fixture
 def served(tmp_path):
     store = StoreResource(data_dir=str(tmp_path), timezone="UTC")
 
     def at(env, host="127.0.0.1", **more):
         access = Access.from_env(env, host)
-        routes = [Route("/extra", page), Route("/api/ask", page, methods=["POST"])]
+        routes = [
+            Route("/extra", page),
+            Route("/broken", broken),
+            Route("/api/ask", page, methods=["POST"]),
+        ]
         return serve(
             build_app(
                 store.landing,
@@ -80,6 +88,14 @@ def test_each_token_opens_its_scopes_and_no_other(served):
                 assert answer.status_code == answer.json()["status"] == 401
                 assert answer.headers["www-authenticate"] == "Bearer"
                 assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_breaks_is_behind_the_gate_and_sealed_as_every_answer(served):
+    with served(TOKENS) as client:
+        assert client.get("/broken").status_code == 401
+        answer = client.get("/broken", headers=bearer("canary-r"))
+        assert (answer.status_code, "canary" in answer.text) == (500, False)
+        assert answer.headers.items() >= SECURITY_HEADERS.items()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """An answer is sent again as it was, for as long as no table changed."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -22,11 +25,19 @@ TREND = "/api/analytics/mttr-trend?domain_id=payments&period_days=7&end_date=202
 
 
 class Counting(Analytics):
-    made = 0
+    """Makes an answer whenever `may` is set, having read what it is made of before."""
+
+    def __init__(self, lake):
+        super().__init__(lake)
+        self.made, self.begun, self.may = 0, threading.Event(), threading.Event()
+        self.may.set()
 
     def mttr_trend(self, *args):
         self.made += 1
-        return super().mttr_trend(*args)
+        answer = super().mttr_trend(*args)
+        self.begun.set()
+        self.may.wait(10)
+        return answer
 
 
 @pytest.fixture
@@ -85,6 +96,36 @@ def test_what_others_removed_shows_when_the_answer_is_too_old(asked, lake, monke
     part(lake, "domain_daily", DAY).unlink()
     monkeypatch.setattr(prepared, "KEPT_SECONDS", 0.0)
     assert client.get(TREND).status_code == 404
+
+
+def test_who_asks_while_it_is_made_waits_for_it_unless_a_day_was_written(asked, lake, monkeypatch):
+    monkeypatch.setattr(prepared, "KEPT_SECONDS", 3600.0)
+    analytics, client = asked
+    analytics.may.clear()
+    with ThreadPoolExecutor(8) as pool:
+        early = [pool.submit(client.get, TREND) for _ in range(4)]
+        assert analytics.begun.wait(10)
+        write(lake, 601.0)
+        late = [pool.submit(client.get, TREND) for _ in range(4)]
+        end = time.monotonic() + 5
+        while analytics.made < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        analytics.may.set()
+    assert {answer.result().status_code for answer in early} == {200}
+    assert [answer.result().json()[0]["mttr_seconds"] for answer in late] == [601.0] * 4
+    assert analytics.made == 2
+
+
+def test_what_could_not_be_made_is_not_kept(asked, lake, monkeypatch):
+    monkeypatch.setattr(prepared, "KEPT_SECONDS", 3600.0)
+    analytics, client = asked
+    file = part(lake, "domain_daily", DAY)
+    aside = file.with_name("aside")
+    file.rename(aside)
+    assert client.get(TREND).status_code == 404
+    aside.rename(file)
+    assert client.get(TREND).status_code == 200
+    assert analytics.made == 2
 
 
 def test_no_more_answers_are_kept_than_said(asked, monkeypatch):
