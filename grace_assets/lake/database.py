@@ -47,7 +47,7 @@ class Database(Protocol):
         ...
 
     def dialect(self, statement: str) -> str:
-        """A statement that makes tables, in this database's words."""
+        """A statement that is SQLite's alone, in this database's words."""
         ...
 
     def close(self) -> None: ...
@@ -184,6 +184,7 @@ _DIALECT = (
     # Sorted and compared by bytes, as SQLite does it, whatever the database's language.
     (r"\bTEXT\b", 'TEXT COLLATE "C"'),
     (r"\) WITHOUT ROWID", ")"),
+    (r"\bOR ROLLBACK ", ""),
 )
 
 

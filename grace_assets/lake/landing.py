@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 100
 """Missions that one statement inserts: a statement for each takes half as long again."""
 
 _DAYS = """
@@ -173,7 +173,11 @@ class Landing:
         inserted = 0
         while some := [*islice(arrivals, _ROWS_AT_ONCE)]:
             rows = ",".join(["(?,?,?,?,?,1,?,?)"] * len(some))
-            statement = f"INSERT INTO mission VALUES {rows} ON CONFLICT DO NOTHING"
+            # Any other conflict ends the transaction: to undo the statement alone, SQLite would
+            # write down every page before it is changed, which of random ids is one for each.
+            statement = self._db.dialect(
+                f"INSERT OR ROLLBACK INTO mission VALUES {rows} ON CONFLICT DO NOTHING"
+            )
             inserted += self._db.execute(statement, [*chain.from_iterable(some)]).rowcount
         return inserted
 
