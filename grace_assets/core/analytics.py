@@ -21,7 +21,13 @@ import pyarrow.compute as pc
 
 from grace_assets.core.calendar_windows import Window
 from grace_assets.core.schemas import DATE, SEVERITIES, VERDICTS
-from grace_assets.core.uncertainty import Interval, quantile, quantile_interval, wilson_interval
+from grace_assets.core.uncertainty import (
+    Interval,
+    quantile,
+    quantile_interval,
+    ranked,
+    wilson_interval,
+)
 
 TOP_ISSUES = 5
 
@@ -194,7 +200,7 @@ def _totals(
     missions, successes, restored = (
         sums[name] or 0 for name in ("missions", "successes", "mttr_count")
     )
-    times = np.sort(times)
+    times = ranked(times, (0.5, 0.9))
     return {
         "total_missions": missions,
         "successes": successes,

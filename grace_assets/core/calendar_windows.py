@@ -30,6 +30,11 @@ class Window:
     def period_days(self) -> int:
         return (self.last - self.first).days + 1
 
+    def days(self) -> list[str]:
+        """Each of its dates as `YYYY-MM-DD`, ascending."""
+        start = self.first.toordinal()
+        return [date.fromordinal(start + n).isoformat() for n in range(self.period_days)]
+
     def before(self) -> Window:
         """The window of the same length that ends the day before this one begins."""
         try:

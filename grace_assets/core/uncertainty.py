@@ -8,7 +8,7 @@ difference that only just counts is weaker than it looks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -80,6 +80,21 @@ def quantile_interval(
         float(ascending[low - 1]) if low else None,
         float(ascending[high - 1]) if high <= n else None,
     )
+
+
+def ranked(values: np.ndarray, shares: Collection[float]) -> np.ndarray:
+    """The values with those in their place that `quantile` and its interval of `shares` look at.
+
+    The others stand in any order: sorting thousands takes three times as long.
+    """
+    n = len(values)
+    if not n:
+        return values
+    places = set()
+    for p in shares:
+        low, (first, last) = math.floor((n - 1) * p), _ranks(n, p)
+        places |= {low, min(low + 1, n - 1), max(first - 1, 0), min(last - 1, n - 1)}
+    return np.partition(values, sorted(places))
 
 
 def _between(low: float, high: float, share: float) -> float:

@@ -240,7 +240,12 @@ class Analytics:
         return analytics.open_follow_ups(follow_ups, later, end_date)
 
     def _within(self, table: str, span: Window, columns: Columns = None) -> pa.Table:
-        days = self._lake.days(table, span.first.isoformat(), span.last.isoformat())
+        first, last = span.first.isoformat(), span.last.isoformat()
+        # To list years takes longer than to look for each day of a window that is full.
+        if self._lake.signatures(table, [first]) == [None]:
+            days = self._lake.days(table, first, last)
+        else:
+            days = span.days()
         return self.of_days(table, days, columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
@@ -256,14 +261,15 @@ class Analytics:
             if kept is not None and kept[0] == signatures:
                 self._windows.move_to_end(key)
                 return kept[1]
-        parts = [self._lake.read(table, [], columns)]
         if table in CACHED_TABLES:
-            parts += self._cache.rows(table, days, signatures, columns)
+            parts = self._cache.rows(table, days, signatures, columns)
         else:
-            parts += [
+            parts = [
                 self._day((table, columns, day), signature)
                 for day, signature in zip(days, signatures, strict=True)
             ]
+        # One part alone is not copied.
+        parts = [part for part in parts if part.num_rows] or [self._lake.read(table, [], columns)]
         rows = pa.concat_tables(parts).combine_chunks()
         with self._lock:
             self._windows[key] = (signatures, rows)

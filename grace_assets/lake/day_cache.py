@@ -134,7 +134,7 @@ def _read(path: Path, table: str, columns: Columns = None) -> _Month:
     # Without threads: for files this small they take longer to start than to read.
     options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
     listed, rows = {}, None
-    with suppress(OSError, pa.ArrowInvalid), path.open("rb") as file:
+    with suppress(OSError, pa.ArrowInvalid), pa.OSFile(str(path)) as file:
         reader = pa.ipc.open_file(file, options=options)
         if reader.schema == expected:
             rows = reader.read_all()

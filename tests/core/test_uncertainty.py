@@ -20,6 +20,7 @@ from grace_assets.core.uncertainty import (
     newcombe_interval,
     quantile,
     quantile_interval,
+    ranked,
     student_t,
     wilson_interval,
 )
@@ -52,6 +53,15 @@ def test_a_quantile_is_interpolated_linearly_and_null_without_values():
 
 
 @settings(deadline=None)
+@given(st.lists(seconds, max_size=120), st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=1))
+def test_ranked_values_have_the_quantiles_and_intervals_of_sorted_ones(values, shares):
+    found = ranked(np.array(values), shares)
+    assert sorted(found) == sorted(values)
+    for p in shares:
+        assert quantile(found, p) == quantile(sorted(values), p)
+        assert quantile_interval(found, p) == quantile_interval(sorted(values), p)
+
+
 @given(st.lists(seconds, min_size=1, max_size=120), st.sampled_from([0.1, 0.5, 0.9]))
 def test_the_interval_of_a_quantile_is_that_of_scipy(values, p):
     test = stats.quantile_test(values, q=0.0, p=p)

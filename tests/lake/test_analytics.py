@@ -90,6 +90,24 @@ def test_a_window_asked_for_again_is_put_together_once(lake, monkeypatch):
     assert found.of_days("domain_daily", days).equals(rows)
 
 
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("first", ["2026-02-27", "2026-02-28", DAY])
+def test_a_window_has_the_days_that_are_there_wherever_they_are_missing(lake, first, compacted):
+    fill(lake, "2026-02-27", outcome("m0", domain_id="search"))
+    fill(lake, "2026-03-05", outcome("m5", domain_id="search"))
+    if compacted:
+        for month in ("2026-02", "2026-03"):
+            lake.compact("domain_daily", month)
+    last = date(2026, 3, 6)
+    period = (last - date.fromisoformat(first)).days + 1
+    expected = [day for day in ("2026-02-27", DAY, NEXT, "2026-03-05") if day >= first]
+    found = Analytics(lake)
+    assert [point.date for point in found.mttr_trend(period, last)] == expected
+    assert found.stats(period, last).total_missions == len(expected) + 1
+    fill(lake, "2026-03-06", outcome("m6"))
+    assert [point.date for point in found.mttr_trend(period, last)] == [*expected, "2026-03-06"]
+
+
 def test_a_domain_of_the_window_is_known_without_reading_other_days(lake):
     part(lake, "domain_daily", DAY).write_bytes(b"not Parquet")
     assert [p.mttr_seconds for p in Analytics(lake).mttr_trend(1, END, "payments")] == [120.0]
