@@ -131,11 +131,12 @@ def _read(path: Path, table: str, columns: Columns = None) -> _Month:
     names = schema.names if columns is None else [DATE, *columns]
     fields = sorted(schema.get_field_index(name) for name in names)
     expected = pa.schema([schema.field(field) for field in fields])
-    # Without threads: for files this small they take longer to start than to read.
+    # Read whole, and without threads: for files this small they take longer to start than to read,
+    # and of a file's own Arrow starts some.
     options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
     listed, rows = {}, None
-    with suppress(OSError, pa.ArrowInvalid), pa.OSFile(str(path)) as file:
-        reader = pa.ipc.open_file(file, options=options)
+    with suppress(OSError, pa.ArrowInvalid):
+        reader = pa.ipc.open_file(pa.BufferReader(path.read_bytes()), options=options)
         if reader.schema == expected:
             rows = reader.read_all()
             listed = json.loads((reader.schema.metadata or {}).get(_DAYS, "{}"))
