@@ -36,7 +36,21 @@ if TYPE_CHECKING:
 
 
 RUN_FAILED, USAGE, QUARANTINED = 1, 2, 3
-INPUT_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+class InputFile(click.Path):
+    """A file that is there, under a name that can be noted."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = super().convert(value, param, ctx)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            self.fail(f"{click.format_filename(path)}: its name is no UTF-8, rename it", param, ctx)
+        return path
+
+
+INPUT_FILE = InputFile(exists=True, dir_okay=False, readable=True, path_type=Path)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

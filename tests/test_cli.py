@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -122,6 +123,17 @@ def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
 )
 def test_wrong_usage_and_unreadable_files_exit_with_2(grace, args):
     assert grace(*args).exit_code == 2
+
+
+@pytest.mark.parametrize("option", [(), ("--kpis",)])
+def test_a_file_whose_name_is_no_utf8_is_named_as_well_as_it_can_be(grace, tmp_path, option):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/agent-\xff.jsonl")
+    Path(path).write_bytes(b"")
+    result = grace("ingest", *option, path)
+    assert (result.exit_code, "agent-\ufffd.jsonl: its name is no UTF-8" in result.output) == (
+        2,
+        True,
+    )
 
 
 def test_from_events_to_brief_export_and_delivery(grace, events, tmp_path):

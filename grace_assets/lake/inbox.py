@@ -142,7 +142,7 @@ class Inbox:
                 and not entry.name.startswith(".")
                 and entry.is_file(follow_symlinks=False)
             ]
-        return [Path(path) for _, path in sorted(found)]
+        return [_in_utf8(Path(path)) for _, path in sorted(found)]
 
     def _take_missions(self, path: Path, intake: Intake, *, whole: bool) -> None:
         """Read a file on from where it was left; `whole` takes a last line without newline too."""
@@ -219,6 +219,15 @@ class Inbox:
         self._landing.files.archive(str(path), str(target))
         path.rename(target)
         sync_folder(target_folder)
+
+
+def _in_utf8(path: Path) -> Path:
+    """The file under a name that can be noted; one with another name would stop all after it."""
+    name = path.name.encode("utf-8", "backslashreplace").decode()
+    if name == path.name:
+        return path
+    target = path.with_name(name)
+    return path.rename(stamped(target) if target.exists() else target)
 
 
 def _untouched(path: Path, now: datetime, seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -71,6 +72,21 @@ def test_unfinished_names_are_left_alone(inbox):
     for name in (".hidden.jsonl", "part.jsonl.tmp", "notes.txt"):
         (inbox.folder / name).write_bytes(encode(event(name)))
     assert tally(inbox.take(later())) == (0, 0, 0, 0)
+
+
+def test_a_file_whose_name_is_no_utf8_is_taken_under_another_and_stops_no_other(inbox, tmp_path):
+    for folder, suffix, content in (
+        (inbox.folder, b".jsonl", encode(event("a"))),
+        (inbox.folder / "kpis", b".csv", HEADER + b"s,payments,m,2026-03-01T00:00:00Z,1\n"),
+    ):
+        for name in (b"agent-\xff", b"agent-\\udcff"):
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name + suffix)).write_bytes(content)
+    (inbox.folder / "b.jsonl").write_bytes(encode(event("b")))
+    taken = inbox.take(later())
+    assert tally(taken) == (2, 1, 0, 0)
+    assert (taken.samples.accepted, taken.samples.duplicate) == (1, 1)
+    kept = [path.name.encode() for path in (tmp_path / "archive").rglob("*.*")]
+    assert len(kept) == 5
 
 
 def test_a_quiet_file_is_archived_and_what_a_late_writer_adds_is_still_taken(inbox, tmp_path):
