@@ -72,7 +72,7 @@ fuzz: $(VENV)/installed-dev  ## Ten minutes each of inputs that look for ways th
 	$(BIN)/python -m benchmarks.reliability.fuzz lines -max_total_time=600
 	$(BIN)/python -m benchmarks.reliability.fuzz escapers -max_total_time=600
 
-mutants: $(VENV)/installed-dev  ## Seeded bugs, each of which a test must catch (ten minutes; needs strace)
+mutants: $(VENV)/installed-dev  ## Seeded bugs, each of which a test must catch (twenty minutes; needs strace)
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 api-fuzz: $(VENV)/installed-dev  ## 2,000 requests that the OpenAPI allows
