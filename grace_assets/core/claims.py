@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -20,7 +21,8 @@ from grace_assets.core.brief import Brief
 from grace_assets.core.look_back import TREND_DAYS
 from grace_assets.core.told import Row, Told, rows_of
 
-_DURATION = re.compile(r"(?<![\w.,])(\d[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
+# Begins with a digit, and not with what may not be before it: so only digits are tried.
+_DURATION = re.compile(r"(\d(?<![\w.,]\d)[\d,]*) (d|h|min)(?: (\d+) (h|min|s))?\b")
 _NUMBER = re.compile(
     r"(?:\d(?:\d{0,2}(?:,\d{3})+(?!,?\d)|\d*))(?:\.(?P<decimals>\d+))?"
     r"(?:[eE](?P<exponent>[-+]?\d+))?"
@@ -29,6 +31,7 @@ _NUMBER = re.compile(
 _SIGNS = ("-", "−")
 _WORD = re.compile(r"\w")
 _DIGIT = re.compile(r"\d")
+_GLUED_LEFT, _GLUED_RIGHT = re.compile(r"\w[.,]?$"), re.compile(r"[.,]?\w")
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,20 @@ def unsupported_numbers(
     rest = _DURATION.sub(check_duration, _without(text, quoted))
     missing = []
     for match in _NUMBER.finditer(rest):
-        start = match.start()
-        # Not part of the pattern: an optional sign in front would be tried at every character.
-        sign = rest[start - 1 : start]
-        if sign not in _SIGNS or _WORD.match(rest, max(0, start - 2), start - 1):
-            sign = ""
-        if not _fits(match, -1 if sign else 1, values if sign else sizes):
-            missing.append(sign + match.group().strip())
+        printed = match.group()
+        sign = _sign_before(rest, match.start())
+        if not _fits(printed, -1 if sign else 1, values if sign else sizes):
+            missing.append(sign + printed.strip())
     return missing
+
+
+def _sign_before(text: str, start: int) -> str:
+    """The sign of the number at `start`; a dash inside a word is none.
+
+    Not part of the pattern: an optional sign in front would be tried at every character.
+    """
+    sign = text[start - 1 : start]
+    return sign if sign in _SIGNS and not _WORD.match(text, max(0, start - 2), start - 1) else ""
 
 
 def _without(text: str, quoted: Iterable[str]) -> str:
@@ -78,10 +87,8 @@ def _without(text: str, quoted: Iterable[str]) -> str:
         start = rest.find(passage)
         while start >= 0:
             end = start + len(passage)
-            glued_left = passage[0].isalnum() and re.search(
-                r"\w[.,]?$", rest[max(0, start - 2) : start]
-            )
-            glued_right = passage[-1].isalnum() and re.match(r"[.,]?\w", rest[end : end + 2])
+            glued_left = passage[0].isalnum() and _GLUED_LEFT.search(rest, max(0, start - 2), start)
+            glued_right = passage[-1].isalnum() and _GLUED_RIGHT.match(rest, end, end + 2)
             if not (glued_left or glued_right):
                 rest = f"{rest[:start]} \0 {rest[end:]}"
                 end = start + 3
@@ -97,16 +104,25 @@ def _duration_fits(match: re.Match[str], sizes: Sequence[float]) -> bool:
     return _holds(sizes, seconds, wording.DURATION_STEP[unit] / 2 * (1 + 1e-9))
 
 
-def _fits(match: re.Match[str], sign: int, values: Sequence[float]) -> bool:
+def _fits(printed: str, sign: int, values: Sequence[float]) -> bool:
     """Whether one of the ascending `values` is what was printed, to the decimals printed."""
-    decimals, exponent, percent = match.groups()
-    size = float(match.group().rstrip("% ").replace(",", ""))
+    size, tolerance, percent = _read(printed)
+    return _holds(values, sign * size, tolerance) or (
+        percent and _holds(values, sign * size / 100, tolerance / 100)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _read(printed: str) -> tuple[float, float, bool]:
+    """The size of a number that `_NUMBER` found, half its last decimal, and whether it has a `%`.
+
+    Most numbers of a day's texts are printed many times.
+    """
+    decimals, exponent, percent = _NUMBER.fullmatch(printed).groups()
+    size = float(printed.rstrip("% ").replace(",", ""))
     power = int(exponent or 0) - len(decimals or "")
     # A last bit may be lost where the value itself is large.
-    printed, tolerance = sign * size, 0.5 * 10.0**power * (1 + 1e-9) + size * 1e-12
-    return _holds(values, printed, tolerance) or bool(
-        percent and _holds(values, printed / 100, tolerance / 100)
-    )
+    return size, 0.5 * 10.0**power * (1 + 1e-9) + size * 1e-12, bool(percent)
 
 
 def _holds(ascending: Sequence[float], wanted: float, tolerance: float) -> bool:
