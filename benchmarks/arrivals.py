@@ -9,11 +9,13 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import numpy as np
@@ -39,11 +41,12 @@ from tests.rows import part
 
 SEEN = {"hundred": 100, "many": 100_000}
 TICKS = 9
+SAMPLE_FILES, SAMPLES_EACH, LOOKS = {"hundred": 100, "thousand": 1_000}, 100, 3
 DROPS, SECONDS_BETWEEN, PATIENCE = 12, 13, 120
 
 
 def measure(scale: Scale, folder: Path) -> list[Result]:
-    return [ticks(folder), fresh(folder / "live")]
+    return [ticks(folder), sample_files(folder / "samples"), fresh(folder / "live")]
 
 
 def ticks(folder: Path) -> Result:
@@ -109,6 +112,39 @@ def event(number: int, day: date) -> bytes:
         "success": True,
     }
     return json.dumps(fields).encode() + b"\n"
+
+
+def sample_files(folder: Path) -> Result:
+    """A look at the inbox that takes small sample files of one day, and ten times as many."""
+
+    def look(count: int) -> float:
+        with ExitStack() as ending:
+            root = ending.enter_context(TemporaryDirectory(dir=folder))
+            store = StoreResource(data_dir=root, timezone="UTC")
+            inbox = store.inbox(ending.enter_context(store.landing()))
+            for number in range(count):
+                path = inbox.folder / "kpis" / f"{number:04}.csv"
+                path.write_text(samples(number))
+                os.utime(path, (number, number))
+            return timed(lambda: inbox.take(datetime.now(UTC), budget_seconds=PATIENCE))
+
+    folder.mkdir()
+    return compared(
+        interleave({name: partial(look, n) for name, n in SAMPLE_FILES.items()}, LOOKS),
+        "thousand",
+        "hundred",
+        work=f"{SAMPLE_FILES['thousand']:,} sample files of one day, taken by a look at the inbox",
+        against=f"{SAMPLE_FILES['hundred']} of them",
+        reach=10.5,
+        note=f"{SAMPLES_EACH} samples a file, durable and archived",
+    )
+
+
+def samples(number: int) -> str:
+    """A file of one moment's samples."""
+    at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+    rows = (f"s,d{n % 20},m{n // 20},{at.isoformat()},{n}\n" for n in range(SAMPLES_EACH))
+    return "source,domain_id,metric,timestamp,value\n" + "".join(rows)
 
 
 def fresh(data: Path) -> Result:

@@ -29,6 +29,8 @@ SAMPLES = b"source,domain_id,metric,timestamp,value\n" + b"".join(
     b"domain_health,payments,latency_ms,2026-03-0%dT10:00:00Z,%d\n" % (day, 280 + day)
     for day in (1, 2)
 )
+HEADER, FIRST_SAMPLE, *_ = SAMPLES.splitlines(keepends=True)
+CORRECTED = HEADER + FIRST_SAMPLE.replace(b",281", b",300") + b"domain_health,payments,ms,never,1\n"
 MOVED = {"started_at": "2026-03-02T10:00:00Z", "completed_at": "2026-03-02T10:30:00Z"}
 
 
@@ -78,6 +80,7 @@ def dropped_files(root: Path) -> None:
         inbox / "quiet.jsonl": encode(event("a"), event("b")) + b"{broken\n",
         inbox / "growing.jsonl": encode(event("c"), event("d", **MOVED)) + b'{"mission_id": "e',
         inbox / "kpis" / "samples.csv": SAMPLES,
+        inbox / "kpis" / "samples_later.csv": CORRECTED,
     }.items():
         path.write_bytes(content)
         # Long quiet, or never while this takes.

@@ -27,6 +27,8 @@ class Dropped:
 
     file: str
     local: Path
+    _tag: str
+    _bucket: S3Files
 
     @property
     def name(self) -> str:
@@ -36,9 +38,16 @@ class Dropped:
     def holds_samples(self) -> bool:
         return self.file.startswith("inbox/kpis/")
 
+    def archive(self) -> None:
+        """Take it out of the inbox, now that what it holds is durable."""
+        target = PurePosixPath("archive", self.file)
+        if self._bucket.tag(str(target)) not in (None, self._tag):
+            target = stamped(target)
+        self._bucket.move(self.file, str(target), self._tag)
+
 
 def dropped(bucket: S3Files) -> Iterator[Dropped]:
-    """Each object that is there now, oldest first; archived when the next one is asked for."""
+    """Each object that is there now, oldest first; its copy stays until the next is asked for."""
     waiting = [
         (modified, file, tag)
         for file, tag, modified in bucket.found("inbox")
@@ -47,14 +56,9 @@ def dropped(bucket: S3Files) -> Iterator[Dropped]:
     for _, file, tag in sorted(waiting):
         with TemporaryDirectory(prefix="grace-inbox-") as folder:
             local = Path(folder) / PurePosixPath(file).name
-            if not bucket.fetch(file, local, tag):
-                # Another host took it, or there is another one, which the next look takes.
-                continue
-            yield Dropped(file, local)
-        target = PurePosixPath("archive", file)
-        if bucket.tag(str(target)) not in (None, tag):
-            target = stamped(target)
-        bucket.move(file, str(target), tag)
+            # Otherwise another host took it, or there is another one, which the next look takes.
+            if bucket.fetch(file, local, tag):
+                yield Dropped(file, local, tag, bucket)
 
 
 def stamped(path: AnyPath) -> AnyPath:

@@ -12,23 +12,24 @@ import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
+from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
 
 from grace_assets.core.events import day_of
-from grace_assets.core.windows import REFERENCE_DAYS
-from grace_assets.lake import sample_files
 from grace_assets.lake.arrivals import Rejected, judge
-from grace_assets.lake.blocks import Line
-from grace_assets.lake.bucket_inbox import dropped, stamped
+from grace_assets.lake.bucket_inbox import SAMPLES, dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.file_positions import FilePosition
 from grace_assets.lake.files import S3Files
 from grace_assets.lake.landing import Counts, Landing
 from grace_assets.lake.mission_files import batches, take_file
-from grace_assets.lake.samples import SampleCounts, SampleStore, Touched
+from grace_assets.lake.sample_files import SampleFileError
+from grace_assets.lake.sample_intake import SampleIntake
+from grace_assets.lake.samples import SampleCounts, SampleStore
 from grace_assets.sources import cloudevents
 
 QUIET_SECONDS = 60.0
@@ -72,66 +73,58 @@ class Inbox:
 
     def take(self, now: datetime, budget_seconds: float = 30.0) -> Intake:
         """Take what is new, oldest file first, until nothing is left or the budget is spent."""
-        intake = Intake()
+        intake, samples = Intake(), self._sample_intake()
+        intake.samples = samples.counts
         deadline = time.monotonic() + budget_seconds
-        for path in self._files(self.folder, (".jsonl",)):
-            if time.monotonic() > deadline:
-                return intake
+
+        def in_time(_: object) -> bool:
+            return time.monotonic() <= deadline
+
+        for path in takewhile(in_time, self._files(self.folder, (".jsonl",))):
             quiet = _untouched(path, now, QUIET_SECONDS)
             self._take_missions(path, intake, whole=quiet)
             if quiet:
                 self._move_away(path)
-        for path in self._files(self.folder / "kpis", (".jsonl", ".csv", ".parquet")):
-            if time.monotonic() > deadline:
-                return intake
+        for path in takewhile(in_time, self._files(self.folder / "kpis", SAMPLES)):
             if _untouched(path, now, SETTLE_SECONDS):
-                self._take_samples(path, intake)
+                self._read_samples(samples, path, str(path), intake)
+                samples.then(partial(self._move_away, path))
+        samples.flush()
         for name in self._landing.files.archived_last(LOOK_BACK):
             if Path(name).exists():
                 self._take_missions(Path(name), intake, whole=False)
-        for drop in dropped(self._bucket) if self._bucket else ():
-            if time.monotonic() > deadline:
-                return intake
+        for drop in takewhile(in_time, dropped(self._bucket) if self._bucket else ()):
             if drop.holds_samples:
-                self._take_sample_file(drop.local, drop.name, intake)
+                self._read_samples(samples, drop.local, drop.name, intake)
+                samples.then(drop.archive)
             else:
                 intake.missions += take_file(self._landing, drop.local, drop.name)
                 intake.files += 1
+                drop.archive()
+        samples.flush()
         return intake
 
-    def take_sample_file(
-        self, path: Path, origin: str | None = None
-    ) -> tuple[SampleCounts, list[Rejected]]:
+    def take_sample_file(self, path: Path) -> tuple[SampleCounts, list[Rejected]]:
         """All samples of a file; durable on return. Raises `SampleFileError`."""
-        origin = origin or str(path)
-        counts, rejected = SampleCounts(), []
-        now = datetime.now(UTC)
-        day = day_of(now, self._zone)
-        for batch in sample_files.read_file(path):
-            refused = [
-                Rejected(now, day, origin, bad.line, bad.field, bad.reason, bad.raw, kind="sample")
-                for bad in batch.rejected
-            ]
-            self._landing.reject(refused)
-            rejected += refused
-            self._store.add(batch.rows, self._note_samples, counts)
-        return counts, rejected
+        samples = self._sample_intake()
+        try:
+            rejected = samples.read(path, str(path))
+        finally:
+            samples.flush()
+        return samples.counts, rejected
 
     def take_sample_line(self, raw: bytes) -> bool:
         """Take one quarantined JSON sample again; false where it still breaks a rule.
 
         A CSV or Parquet row cannot stand alone (its header is not with it).
         """
-        batch = sample_files.read_lines([Line(1, raw)])
-        self._store.add(batch.rows, self._note_samples)
-        return not batch.rejected
+        samples = self._sample_intake()
+        taken = samples.read_line(raw)
+        samples.flush()
+        return taken
 
-    def _note_samples(self, touched: list[Touched]) -> None:
-        self._landing.note_samples(
-            [(span.domain_id, span.first, span.last) for span in touched],
-            self._reach,
-            REFERENCE_DAYS * 86_400.0,
-        )
+    def _sample_intake(self) -> SampleIntake:
+        return SampleIntake(self._landing, self._store, self._zone, self._reach)
 
     def _files(self, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         with os.scandir(folder) as entries:
@@ -183,16 +176,11 @@ class Inbox:
             return start
         return position if _digest(file, position.offset) == position.prefix else start
 
-    def _take_samples(self, path: Path, intake: Intake) -> None:
-        """Take a sample file whole, then archive it."""
-        self._take_sample_file(path, str(path), intake)
-        self._move_away(path)
-
-    def _take_sample_file(self, path: Path, origin: str, intake: Intake) -> None:
+    def _read_samples(self, samples: SampleIntake, path: Path, origin: str, intake: Intake) -> None:
         """A sample file that cannot be read is quarantined."""
         try:
-            counts, rejected = self.take_sample_file(path, origin)
-        except sample_files.SampleFileError as error:
+            intake.bad_samples += len(samples.read(path, origin))
+        except SampleFileError as error:
             now = datetime.now(UTC)
             reason = str(error).removeprefix(f"{path}: ")
             bad = Rejected(
@@ -200,11 +188,6 @@ class Inbox:
             )
             self._landing.reject([bad])
             intake.bad_samples += 1
-        else:
-            intake.bad_samples += len(rejected)
-            intake.samples.accepted += counts.accepted
-            intake.samples.duplicate += counts.duplicate
-            intake.samples.restated += counts.restated
         intake.files += 1
 
     def _move_away(self, path: Path) -> None:

@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
 GROUP_ROWS = 2**18
 """Rows of a row group, about: what a reader of one domain reads at least."""
 
+DAY_MICROS = 86_400_000_000
 _DAY_BITS = 37
 """Enough for the microseconds of a day."""
 
@@ -118,7 +119,7 @@ def _keys(rows: pa.Table) -> np.ndarray:
     if rank.size and int(rank.max()) >= 2 ** (63 - _DAY_BITS):
         # Many names that hardly ever meet: those that do are numbered anew.
         rank = np.unique(rank, return_inverse=True)[1]
-    micros = rows["timestamp"].cast(pa.int64()).to_numpy() % 86_400_000_000
+    micros = rows["timestamp"].cast(pa.int64()).to_numpy() % DAY_MICROS
     return (rank.astype(np.int64) << _DAY_BITS) | micros
 
 

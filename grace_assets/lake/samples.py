@@ -23,7 +23,15 @@ import pyarrow.parquet as pq
 from grace_assets.lake.domains import EVERY, Domains, bounds
 from grace_assets.lake.files import Files, LocalFiles
 from grace_assets.lake.locks import Locks
-from grace_assets.lake.sample_merge import NAMES, SCHEMA, Piece, SampleCounts, merge, series_rank
+from grace_assets.lake.sample_merge import (
+    DAY_MICROS,
+    NAMES,
+    SCHEMA,
+    Piece,
+    SampleCounts,
+    merge,
+    series_rank,
+)
 
 _KEPT_SINCE = "samples/kept-since"
 
@@ -64,9 +72,8 @@ class SampleStore:
         if rows.num_rows == 0:
             return counts
         with self._locks.exclusive("samples"):
-            days = pc.strftime(rows["timestamp"], format="%Y-%m-%d")
-            for day in sorted(pc.unique(days).to_pylist()):
-                self._merge_day(day, rows.filter(pc.equal(days, day)), counts, before_write)
+            for day, arrived in _by_day(rows):
+                self._merge_day(day, arrived, counts, before_write)
         return counts
 
     def _merge_day(
@@ -180,6 +187,17 @@ class SampleStore:
 
 class _NothingNew(Exception):
     """What arrived is there already: the file stays."""
+
+
+def _by_day(rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each UTC day, in the order they have."""
+    number = rows["timestamp"].cast(pa.int64()).to_numpy() // DAY_MICROS
+    order = np.argsort(number, kind="stable")
+    days, starts = np.unique(number[order], return_index=True)
+    rows = rows.take(pa.array(order))
+    for day, start, end in zip(days, starts, [*starts[1:], len(order)], strict=True):
+        name = np.datetime_as_string(np.datetime64(int(day), "D"))
+        yield str(name), rows.slice(start, end - start)
 
 
 def _meet(wanted: Sequence[str], low: str, high: str) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.quarantine import replay
+from grace_assets.lake.samples import SampleStore
 from tests.conftest import encode, event
 
 HEADER = b"source,domain_id,metric,timestamp,value\n"
@@ -119,6 +120,55 @@ def test_sample_files_are_taken_once_they_are_whole(inbox, tmp_path):
     assert inbox.take(now()).samples.accepted == 1
     assert not path.exists()
     assert (tmp_path / "archive/inbox/kpis/health.csv").exists()
+
+
+class Recorded(SampleStore):
+    """Keeps how many samples each call brought; fails where it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.calls: list[int] = []
+        self.full = False
+
+    def add(self, rows, *how):
+        self.calls.append(rows.num_rows)
+        if self.full:
+            raise OSError("no space left")
+        return super().add(rows, *how)
+
+
+def test_many_sample_files_are_stored_at_once_in_the_order_dropped(tmp_path, landing):
+    store = Recorded(tmp_path)
+    inbox = Inbox(tmp_path, ZoneInfo("UTC"), landing, 2100, store)
+    for number in range(5):
+        path = inbox.folder / "kpis" / f"{5 - number}.csv"
+        row = b"domain_health,payments,latency_ms,2026-03-0%dT10:00:00Z,%d\n"
+        path.write_bytes(HEADER + row % (1, number) + row % (2 + number, number))
+        os.utime(path, (number, number))
+    store.full = True
+    with pytest.raises(OSError, match="no space left"):
+        inbox.take(now())
+    assert len(list((inbox.folder / "kpis").iterdir())) == 5
+    store.full = False
+    counts = inbox.take(now()).samples
+    assert store.calls == [10, 10]
+    assert (counts.accepted, counts.restated) == (6, 4)
+    first = store.read(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+    assert first["value"].to_pylist() == [4.0]
+    assert len(list((tmp_path / "archive/inbox/kpis").iterdir())) == 5
+
+
+def test_a_large_sample_file_is_stored_before_the_next_one_is_read(tmp_path, landing, monkeypatch):
+    monkeypatch.setattr("grace_assets.lake.sample_intake.AT_ONCE", 3)
+    store = Recorded(tmp_path)
+    inbox = Inbox(tmp_path, ZoneInfo("UTC"), landing, 2100, store)
+    for number, size in enumerate((2, 2, 1)):
+        path = inbox.folder / "kpis" / f"{number}.csv"
+        row = b"domain_health,payments,latency_ms,2026-03-0%dT1%d:00:00Z,280\n"
+        path.write_bytes(HEADER + b"".join(row % (number + 1, hour) for hour in range(size)))
+        os.utime(path, (number, number))
+    assert inbox.take(now()).samples.accepted == 5
+    assert store.calls == [2, 3]
 
 
 def test_files_of_a_clock_that_was_wrong_are_not_waited_for(inbox):

@@ -293,19 +293,21 @@ def test_what_is_dropped_into_the_bucket_is_taken_once_and_archived(bucket, tmp_
     }
     drop("inbox/a.jsonl", encode(event("m-1"), event("m-2")) + b"{broken")
     drop("inbox/kpis/s.jsonl", encode(sample))
+    drop("inbox/kpis/t.jsonl", encode({**sample, "value": 300.0}))
     drop("inbox/kpis/bad.parquet", b"no Parquet")
     drop("inbox/notes.txt", b"nobody's business")
     drop("inbox/.hidden.jsonl", encode(event("m-9")))
     intake = take()
     counts = intake.missions
     assert (counts.accepted, len(counts.rejected), intake.samples.accepted) == (2, 1, 1)
-    assert (intake.bad_samples, intake.files) == (1, 3)
+    assert (intake.samples.restated, intake.bad_samples, intake.files) == (1, 1, 4)
     with store.landing() as landing:
         told = {(bad.origin, bad.line, bad.raw) for bad in landing.rejected()}
     assert told == {("a.jsonl", 3, b"{broken"), ("bad.parquet", 0, b"")}
     assert {file for file in held(bucket, name) if "inbox" in file} == {
         "archive/inbox/a.jsonl",
         "archive/inbox/kpis/s.jsonl",
+        "archive/inbox/kpis/t.jsonl",
         "archive/inbox/kpis/bad.parquet",
         "inbox/notes.txt",
         "inbox/.hidden.jsonl",
@@ -325,10 +327,12 @@ def test_an_object_that_is_replaced_while_it_is_taken_is_taken_as_well(bucket, t
 
     drop(b"first")
     found = []
-    for drop_ in dropped(files):
-        found.append(drop_.local.read_bytes())
-        drop(b"second")
-    found += [drop_.local.read_bytes() for drop_ in dropped(files)]
+    for later in (b"second", None):
+        for drop_ in dropped(files):
+            found.append(drop_.local.read_bytes())
+            if later:
+                drop(later)
+            drop_.archive()
     assert found == [b"first", b"second"]
     assert list(dropped(files)) == []
 
