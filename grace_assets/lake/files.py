@@ -181,7 +181,9 @@ class S3Files:
             return []
         return [name.rpartition("/")[2] for name in found]
 
-    def sources(self, files: Sequence[str]) -> Iterator[tuple[str, BytesIO]]:
+    def sources(self, files: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        import pyarrow as pa
+
         # Together, as each takes a round trip.
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]
@@ -193,7 +195,7 @@ class S3Files:
                 if isinstance(content, Exception):
                     # Not passed over: what could not be fetched is not "nothing happened".
                     raise content if isinstance(content, OSError) else _unusable(content)
-                yield file, BytesIO(content)
+                yield file, pa.BufferReader(content)
 
     @contextmanager
     def replacing(self, file: str, held: Held | None = None) -> Iterator[BinaryIO]:
