@@ -182,8 +182,30 @@ def control_rows(
     placebos = untreated(placebos, real, catalogue)
     if placebos.num_rows == 0:
         return _SCHEMA.empty_table()
-    telemetry = judge(placebos, samples, catalogue, now, real, timezone=timezone, acted=False)
+    telemetry = judge(
+        placebos,
+        samples,
+        catalogue,
+        now,
+        real,
+        timezone=timezone,
+        acted=False,
+        wanted=_beside(recovered, placebos),
+    )
     return mission_controls(recovered, placebos, telemetry)
+
+
+def _beside(recovered: pa.Table, placebos: pa.Table) -> pa.Table:
+    """mission_id, source, metric of each placebo, as its mission recovered by them."""
+    missions = pc.unique(recovered["mission_id"])
+    owner = pc.index_in(recovered["mission_id"], missions).to_numpy()
+    order, size = np.argsort(owner, kind="stable"), np.bincount(owner, minlength=len(missions))
+    own = pc.index_in(placebos["mission"], missions).to_numpy()
+    count = size[own]
+    rows = order[np.repeat((np.cumsum(size) - size)[own], count) + windows.ragged_arange(count)]
+    of_each = pa.array(np.repeat(np.arange(len(own)), count))
+    named = recovered.select(["source", "metric"]).take(pa.array(rows))
+    return named.append_column("mission_id", placebos["mission_id"].take(of_each))
 
 
 def controlled(controls: pa.Table) -> pa.ChunkedArray:

@@ -30,7 +30,6 @@ UNLIKELY = 0.05
 """A next mission for the same trigger is a relapse where chance brings one this rarely."""
 
 _SCHEMA = TABLES["mission_verdicts"].with_date()
-_ROW_KEY = ("mission_id", "source", "metric")
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,17 @@ def look_again(
         others: `mission_events` up to then: mission_id, domain_id, started_at, completed_at,
             trigger, follow_up_id.
     """
-    later = judge(missions, samples, catalogue, now, others, timezone=timezone, later=stage.delay)
     recovered = telemetry.filter(pc.is_in(telemetry["verdict"], pa.array(BETTER)))
-    later = later.filter(pc.is_in(_key(later), _key(recovered).combine_chunks()))
+    later = judge(
+        missions,
+        samples,
+        catalogue,
+        now,
+        others,
+        timezone=timezone,
+        later=stage.delay,
+        wanted=recovered,
+    )
     summary = summarise(missions, later, None, now, catalogue)
     verdict, first = texts(summary["verdict"]), texts(outcomes["verdict"])
     worse, relapsed = _relapsed(missions, later)
@@ -120,10 +127,6 @@ def look_again(
         "reason_codes": reason_lists(flags),
     }
     return pa.table([columns[name] for name in _SCHEMA.names], _SCHEMA.names).cast(_SCHEMA)
-
-
-def _key(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.binary_join_element_wise(*(rows[name] for name in _ROW_KEY), "\x1f")
 
 
 def _relapsed(missions: pa.Table, later: pa.Table) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -66,6 +66,7 @@ def judge(
     later: timedelta = timedelta(0),
     *,
     acted: bool = True,
+    wanted: pa.Table | None = None,
 ) -> pa.Table:
     """Rows of `mission_telemetry` (with `date`): one per mission × source × metric with samples.
 
@@ -81,10 +82,13 @@ def judge(
         later: whole days by which the window after is judged later, to see whether a recovery
             lasted; `post` and what is measured from it stay those of the first window.
         acted: False for placebos, which are no reason to leave a day out of the reference.
+        wanted: mission_id, source, metric of the rows to make; all where not given.
     """
     series = windows.series_of(samples, catalogue)
     ours = windows.missions_of(missions, timezone)
     pairs = windows.pair(ours, series, catalogue)
+    if wanted is not None:
+        pairs = windows.pairs_of(pairs, ours, series, wanted)
     if len(pairs) == 0:
         return _SCHEMA.empty_table()
     delay = round(later.total_seconds()) * windows.SECOND

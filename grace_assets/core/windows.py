@@ -179,6 +179,24 @@ def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
     return Pairs(order[rows], index, settle[index], window[index])
 
 
+def pairs_of(pairs: Pairs, missions: Missions, series: Series, wanted: pa.Table) -> Pairs:
+    """Those pairs that rows of `wanted` (mission_id, source, metric) name."""
+    of_pairs, of_wanted = pairs.mission, _places(wanted["mission_id"], missions.ids)
+    known = of_wanted >= 0
+    for name, column in (("source", series.source), ("metric", series.metric)):
+        distinct, codes = np.unique(column.astype(str), return_inverse=True)
+        place = _places(wanted[name], pa.array(distinct, pa.string()))
+        known &= place >= 0
+        of_pairs = of_pairs * len(distinct) + codes[pairs.series]
+        of_wanted = of_wanted * len(distinct) + place
+    return pairs.take(np.flatnonzero(np.isin(of_pairs, of_wanted[known])))
+
+
+def _places(values: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
+    """The place of each value in `known`; −1 where it is not there."""
+    return pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy().astype(np.int64)
+
+
 def reach(missions: Missions, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """From the start of each pair's first reference window to the end of its window after."""
     first = (missions.started - missions.days_back[:, -1])[pairs.mission] - pairs.window

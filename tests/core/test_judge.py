@@ -588,3 +588,17 @@ def test_a_mission_is_judged_the_same_alone_in_any_order_and_among_many():
     assert pa.concat_tables(alone).equals(together)
     shuffled = points.take(pa.array(np.random.default_rng(1).permutation(points.num_rows)))
     assert judge(table, shuffled, rules, LATER, neighbours).equals(together)
+
+
+def test_rows_that_are_wanted_are_those_that_are_judged_among_all():
+    rules = catalogue(RULES)
+    table, points = crowd(100, 4, 20)
+    together = judge(table, points, rules, LATER)
+    some = np.sort(np.random.default_rng(2).permutation(together.num_rows)[:70])
+    expected = together.take(pa.array(some))
+    wanted = expected.select(["mission_id", "source", "metric"])
+    one = wanted.slice(0, 1).to_pylist()[0]
+    unknown = pa.Table.from_pylist([one | {name: "nobody's"} for name in one], wanted.schema)
+    wanted = pa.concat_tables([wanted, unknown])
+    assert judge(table, points, rules, LATER, wanted=wanted).equals(expected)
+    assert judge(table, points, rules, LATER, wanted=unknown).num_rows == 0
