@@ -7,10 +7,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import settings
 
 from grace_assets.lake.landing import Landing
 from tests import postgres
 from tests.servers import unavailable
+
+# A busy machine is no failure.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def event(mission_id: str = "m-1", **fields) -> dict:

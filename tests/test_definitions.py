@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -224,7 +224,6 @@ def test_a_backfill_may_be_cut_into_runs_of_so_many_days():
             Settings.from_env({"GRACE_BACKFILL_DAYS_PER_RUN": wrong})
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("\\\\|[]()!<>`*_~#$@:/.w\n\u202e ahtp"), max_size=70))
 def test_no_event_breaks_out_of_its_cell_or_brings_a_link(words):
     page = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -344,7 +344,7 @@ def test_lines_of_a_file_may_be_cloudevents(store, tmp_path):
 
 
 def test_no_body_whatever_is_a_server_error(client):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
     def answers(body):
         for headers in (JSON, STRUCTURED, BATCHED):

@@ -80,7 +80,6 @@ def test_every_parameter_is_described(document):
 def ask(operation, examples: int) -> None:
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -218,7 +218,7 @@ NUMBERS = st.integers(1, 20)
 KINDS = st.sampled_from(["mission_failures", "recurring_issue", "low_effectiveness"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sets(st.tuples(NUMBERS, KINDS)),
     st.dictionaries(NUMBERS, NUMBERS),

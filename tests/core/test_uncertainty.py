@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -52,7 +52,6 @@ def test_a_quantile_is_interpolated_linearly_and_null_without_values():
     assert quantile([], 0.5) is None
 
 
-@settings(deadline=None)
 @given(st.lists(seconds, max_size=120), st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=1))
 def test_ranked_values_have_the_quantiles_and_intervals_of_sorted_ones(values, shares):
     found = ranked(np.array(values), shares)

@@ -17,7 +17,7 @@ STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(STARTS_A_FORMULA) | WORDS, WORDS)
 @example("=", 'cmd|"/c calc"!A1\n"')
 def test_no_cell_is_a_formula_and_every_other_text_is_itself(start, words):

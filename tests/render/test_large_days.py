@@ -50,7 +50,7 @@ def large_day(texts: list[str], domains: int, seed: int) -> Brief:
 
 
 # Without shrinking: a failure is to be told in bounded time as well.
-@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(
     st.lists(words, min_size=2, max_size=12),
     st.sampled_from((1, 40, MISSIONS)),

@@ -202,7 +202,7 @@ def test_slack_escapes_the_text_that_notifications_show():
     assert "&lt;!channel&gt; &amp; co" in message["text"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(min_size=1, max_size=300), st.integers(1, 12))
 def test_slack_accepts_whatever_events_hold(words, domains):
     rows = [

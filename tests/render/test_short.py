@@ -23,7 +23,7 @@ def test_what_does_not_fit_is_counted():
     assert rendered.splitlines()[-1].endswith(" more lines")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(min_size=1, max_size=200))
 def test_no_event_calls_anybody_or_makes_a_link(words):
     for text in (words, f"@everyone {words} https://e.example <!here>"):
