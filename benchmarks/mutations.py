@@ -36,7 +36,7 @@ _PART_OF_MODEL = _suite("model", part=True)
 _FLUSHED = "            os.fsync(file.fileno())\n"
 _RENAMED = "        raise\n    temporary.replace(path)\n"
 _STORED = """        with self._db.transaction():
-            self._store_events(judged, counts)
+            settled = self._deduplication.store(judged)
 """
 _FINISHED = """                raise
             ledger.finish(row, outcome, clock(), way.on_unknown)
@@ -180,13 +180,13 @@ MUTATIONS = (
     ),
     Mutation(
         "the same again is no duplicate",
-        "lake/landing.py",
+        "lake/deduplication.py",
         (("if _say_the_same(stored[place], stored[own]):", "if False:"),),
         _PART_OF_MODEL,
     ),
     Mutation(
         "a correction forgets the day that it left",
-        "lake/landing.py",
+        "lake/deduplication.py",
         (("                days.add(earlier_day)\n", ""),),
         _PART_OF_MODEL,
     ),

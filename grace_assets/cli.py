@@ -302,7 +302,7 @@ def quarantine() -> None:
 def quarantine_list(as_json: bool) -> None:
     """Show what waits in quarantine, oldest first."""
     with open_store().landing() as landing:
-        for r in landing.rejected(waiting_only=True):
+        for r in landing.quarantine.lines(waiting_only=True):
             raw = r.raw.decode("utf-8", "backslashreplace")
             if as_json:
                 record = {
@@ -321,7 +321,7 @@ def quarantine_list(as_json: bool) -> None:
 @quarantine.command("replay")
 def quarantine_replay() -> None:
     """Send what waits through the same validation again; exit 3 if some still waits."""
-    from grace_assets.lake.quarantine import replay
+    from grace_assets.lake.replay import replay
 
     store = open_store()
     with store.landing() as landing:

@@ -45,7 +45,7 @@ def run_demo(settings: Settings, days: int, seed: int) -> None:
 
 def refuse_real_data(store: StoreResource) -> None:
     with store.landing() as landing:
-        if landing.holds_other_than(SAMPLE_PREFIX):
+        if landing.missions.holds_other_than(SAMPLE_PREFIX):
             raise click.ClickException(
                 f"{store.root} holds real missions: set GRACE_DATA_DIR to another folder "
                 "for the demo"
@@ -59,9 +59,9 @@ def follow_up(settings: Settings, store: StoreResource, folder: Path, seed: int)
     lines = (json.dumps(mission, ensure_ascii=False) + "\n" for mission in missions)
     reported.write_text("".join(lines), encoding="utf-8")
     with store.landing() as landing:
-        before, _ = landing.changed_days(0)
+        before, _ = landing.journal.changed_days(0)
         take_file(landing, reported)
-        _, changed = landing.changed_days(before)
+        _, changed = landing.journal.changed_days(before)
     if changed:
         click.echo(
             f"Grace carried out {len(missions)} follow-ups that she had asked for; "

@@ -83,7 +83,7 @@ def mission_events_sensor(
     with store.landing() as landing:
         intake = store.inbox(landing).take(store.now(), TICK_BUDGET_SECONDS)
         cursor, early = read_cursor(context.cursor)
-        latest, changed = landing.changed_days(cursor)
+        latest, changed = landing.journal.changed_days(cursor)
     changed = {**early, **changed}
     # An event may lie up to a day ahead: its day waits until there is such a partition.
     known = {day for day in changed if DAILY.has_partition_key(day)}
@@ -132,7 +132,7 @@ def pending_verdicts_sensor(
 ) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
-        due = landing.due("source", now) | landing.due("rejudge", now)
+        due = landing.waiting.due("source", now) | landing.waiting.due("rejudge", now)
     waiting = days_waiting(context.instance, missions_job.name, brief_job.name)
     return due_requests({day: at for day, at in due.items() if day not in waiting}, now)
 
@@ -146,7 +146,7 @@ def pending_verdicts_sensor(
 def holds_sensor(store: StoreResource) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
-        due = landing.due("hold", now)
+        due = landing.waiting.due("hold", now)
     return due_requests({day: at for day, at in due.items() if DAILY.has_partition_key(day)}, now)
 
 
@@ -269,7 +269,7 @@ def domain_health_sensor(
 
     now = store.now()
     with store.landing() as landing:
-        domains = landing.domains(now - timedelta(days=30))
+        domains = landing.missions.domains(now - timedelta(days=30))
     rows, troubles = read_health(environ["DOMAIN_HEALTH_URL"], domains, now)
     # A live reading opens no day again: verdicts wait for their windows to close.
     counts = store.samples().add(rows, lambda _: None)

@@ -18,7 +18,7 @@ from grace_assets.assets.daily import portions
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
-from grace_assets.lake.landing import Landing
+from grace_assets.lake.missions import Missions
 from grace_assets.lake.mission_files import take_file
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
@@ -234,7 +234,7 @@ def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(fill
     known = {m["mission_id"]: m for m in missions()}
     # To a portion that is read already, and to one that is not.
     moved = [known["search-0"] | {"domain_id": "apples"}, known["pay-0-8"] | {"domain_id": "zoo"}]
-    read, original = [], Landing.events
+    read, original = [], Missions.events
 
     def events(self, *what):
         found = original(self, *what)
@@ -247,7 +247,7 @@ def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(fill
         rows = filled.table("mission_events")
         return sorted((row["mission_id"], row["domain_id"]) for row in rows)
 
-    monkeypatch.setattr(Landing, "events", events)
+    monkeypatch.setattr(Missions, "events", events)
     filled.run(DAYS[0], **{DELIVER_TAG: "never"})
     before = {
         m["mission_id"]: m["domain_id"] for m in missions() if m["started_at"][:10] == DAYS[0]
@@ -298,8 +298,8 @@ def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
     assert (outcome["verdict"], outcome["effectiveness_score"]) == ("pending", None)
     assert loop.table("mission_verdicts") == []
     with loop.store.landing() as landing:
-        assert landing.due("rejudge", at) == {}
-        due = landing.due("rejudge", at + timedelta(hours=6))
+        assert landing.waiting.due("rejudge", at) == {}
+        due = landing.waiting.due("rejudge", at + timedelta(hours=6))
     assert list(due) == [DAYS[0]]
     later = Loop(tmp_path, due[DAYS[0]].isoformat())
     later.run(DAYS[0], **{DELIVER_TAG: "never"})
@@ -307,7 +307,7 @@ def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
     assert outcome["verdict"] == "effective"
     assert [r["stage"] for r in later.table("mission_verdicts")] == ["first"]
     with later.store.landing() as landing:
-        assert landing.due("rejudge", at + timedelta(days=9)) == {}
+        assert landing.waiting.due("rejudge", at + timedelta(days=9)) == {}
 
 
 def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(made):
@@ -416,8 +416,8 @@ def test_a_relapse_a_day_later_is_found_by_the_sensor_and_told_on_its_own_day(tm
     loop.run(DAYS[0], **NEVER)
     assert stages(loop) == [("first", "effective", None)]
     with loop.store.landing() as landing:
-        seen, _ = landing.changed_days(0)
-        assert landing.due("hold", loop.store.now()) == {}
+        seen, _ = landing.journal.changed_days(0)
+        assert landing.waiting.due("hold", loop.store.now()) == {}
 
     loop = Loop(tmp_path, later)
     tick = holds_sensor(dg.build_sensor_context(resources={"store": loop.store}))
@@ -428,8 +428,8 @@ def test_a_relapse_a_day_later_is_found_by_the_sensor_and_told_on_its_own_day(tm
     (counts,) = loop.table("hold_daily")
     assert (counts["held_24h"], counts["relapsed_24h"]) == (0, 1)
     with loop.store.landing() as landing:
-        assert list(landing.changed_days(seen)[1]) == [DAYS[1]]
-        (due,) = landing.due("hold", datetime(2026, 4, 1, tzinfo=UTC)).values()
+        assert list(landing.journal.changed_days(seen)[1]) == [DAYS[1]]
+        (due,) = landing.waiting.due("hold", datetime(2026, 4, 1, tzinfo=UTC)).values()
     assert due.isoformat() > "2026-03-08T08:20"
     again = holds_sensor(dg.build_sensor_context(resources={"store": loop.store}))
     assert not again.run_requests

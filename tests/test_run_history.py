@@ -91,8 +91,8 @@ def taken(store) -> list[dict]:
     now = datetime.now(UTC)
     days = [f"{now + timedelta(days=d):%Y-%m-%d}" for d in (-1, 0, 1)]
     with store.landing() as landing:
-        assert landing.rejected() == []
-        return to_table(landing.events(days)).to_pylist()
+        assert landing.quarantine.lines() == []
+        return to_table(landing.missions.events(days)).to_pylist()
 
 
 def test_a_failed_partition_and_the_run_that_repaired_it_are_one_mission(store, instance):

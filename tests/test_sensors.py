@@ -208,7 +208,7 @@ def test_days_before_the_start_date_are_not_launched(store, tick):
 def test_pending_verdicts_are_judged_when_their_window_closes(store, tick):
     past = datetime.now(UTC) - timedelta(minutes=1)
     with store.landing() as landing:
-        landing.set_due(
+        landing.waiting.set_due(
             "rejudge",
             ["2026-03-01", "2026-03-02"],
             {"2026-03-01": past, "2026-03-02": past + timedelta(hours=1)},

@@ -17,7 +17,7 @@ from grace_assets.core.events import to_table
 from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Landing
-from grace_assets.lake.quarantine import replay
+from grace_assets.lake.replay import replay
 from grace_assets.lake.samples import SampleStore
 from tests.conftest import encode, event
 
@@ -129,12 +129,18 @@ def landed(root: Path) -> Contents:
     contents: Contents = {}
     if (root / "state" / "landing.sqlite").exists():
         with closing(Landing(root, UTC_ZONE)) as landing:
-            for row in to_table(landing.events(DAYS)).drop_columns(["received_at"]).to_pylist():
+            for row in (
+                to_table(landing.missions.events(DAYS)).drop_columns(["received_at"]).to_pylist()
+            ):
                 name = row["mission_id"]
                 contents[f"mission {name}"] = row
-                contents |= Counter(f"trail {name} {raw!r}" for raw in landing.revisions(name))
-            contents |= {f"rejected {line.raw!r}": 1 for line in landing.rejected()}
-            contents |= {f"noted {day}": 1 for day in landing.changed_days(0)[1] if day in DAYS}
+                contents |= Counter(
+                    f"trail {name} {raw!r}" for raw in landing.missions.revisions(name)
+                )
+            contents |= {f"rejected {line.raw!r}": 1 for line in landing.quarantine.lines()}
+            contents |= {
+                f"noted {day}": 1 for day in landing.journal.changed_days(0)[1] if day in DAYS
+            }
     first, last = (datetime.fromisoformat(f"{day}T00:00Z") for day in ("2026-03-01", "2026-03-03"))
     for sample in SampleStore(root).read(first, last).to_pylist():
         contents[f"sample {sample['timestamp']}"] = sample["value"]

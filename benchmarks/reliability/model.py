@@ -33,7 +33,7 @@ from grace_assets.assets.missions import mission_events, rejected_events
 from grace_assets.lake.blocks import Line
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.landing import Counts, Landing
-from grace_assets.lake.quarantine import replay
+from grace_assets.lake.replay import replay
 from grace_assets.lake.tables import Lake
 from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
@@ -234,15 +234,15 @@ class Story(RuleBasedStateMachine):
     def _changed(self, days: set[str]) -> None:
         """The journal names the days that changed since it was looked at, and no others."""
         with closing(self._landing()) as landing:
-            self._journal, found = landing.changed_days(self._journal)
+            self._journal, found = landing.journal.changed_days(self._journal)
         assert set(found) == days
         self._stale |= days
 
     def _held(self) -> tuple[object, ...]:
         with closing(self._landing()) as landing:
-            events = {row.raw: row.day for row in landing.events(DAYS)}
-            revisions = sum(row.revision for row in landing.events(DAYS))
-            waiting = sorted(line.raw for line in landing.rejected(waiting_only=True))
+            events = {row.raw: row.day for row in landing.missions.events(DAYS)}
+            revisions = sum(row.revision for row in landing.missions.events(DAYS))
+            waiting = sorted(line.raw for line in landing.quarantine.lines(waiting_only=True))
         return events, revisions, waiting
 
 

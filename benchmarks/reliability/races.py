@@ -113,7 +113,7 @@ def on_one_landing(root: Path) -> Tally:
     counts = [tuple(map(int, process.communicate()[0].split())) for process in writers]
     accepted, duplicates = map(sum, zip(*counts, strict=True))
     with closing(Landing(root, ZoneInfo("UTC"))) as landing:
-        kept = len(landing.events([DAY]))
+        kept = len(landing.missions.events([DAY]))
     if kept != MISSIONS or accepted + duplicates != WRITERS * MISSIONS:
         tally.lost.append(f"{kept} kept, {accepted} accepted, {duplicates} duplicates")
     if accepted > MISSIONS:

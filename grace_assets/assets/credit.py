@@ -79,7 +79,7 @@ def judge_placebos(store: StoreResource, landing: "Landing", portion: Portion) -
     first, last = around(store, days)
     samples = store.samples().read(first, last, domains=domains)
     named = sorted(pc.unique(samples["domain_id"]).to_pylist())
-    real = landing.neighbours(first, last, domains)
+    real = landing.missions.neighbours(first, last, domains)
     placebos = placebo_missions(bounds, named, real, catalogue)
     rows = roll_up(placebos, samples, catalogue, store.now(), real, store.timezone)
     return pa.concat_tables([kept, rows.select(kept.column_names)]) if kept.num_rows else rows
@@ -151,7 +151,7 @@ def compare(
     # They follow the portion's domains in the order of names, and go round at the end.
     place = bisect_left(beside, domains.first)
     near = [
-        landing.neighbours(first, last, Domains(some[0], some[-1] + "\0"))
+        landing.missions.neighbours(first, last, Domains(some[0], some[-1] + "\0"))
         for some in (beside[:place], beside[place:])
         if some
     ]

@@ -136,7 +136,7 @@ def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
 
     most = store.missions_at_once
     with store.landing() as landing:
-        sizes = landing.counts(days)
+        sizes = landing.missions.counts(days)
     some: list[str] = []
     missions = 0
     for day in days:
@@ -146,7 +146,7 @@ def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
             some, missions = [], 0
         if size > most:
             with store.landing() as landing:
-                ranges = landing.portions(day, most)
+                ranges = landing.missions.portions(day, most)
             for place, domains in enumerate(ranges):
                 yield Portion([day], domains, place == 0, place == len(ranges) - 1)
         else:

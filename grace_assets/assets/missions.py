@@ -41,7 +41,7 @@ def mission_events(
         landing.snapshot(),
     ):
         for portion in portions(store, context.partition_keys):
-            rows = to_table(landing.events(portion.days, portion.domains))
+            rows = to_table(landing.missions.events(portion.days, portion.domains))
             seen = Counter(rows["mission_id"].to_pylist())
             twice += [mission for mission, times in seen.items() if times > 1]
             table.write(portion, rows)
@@ -65,7 +65,7 @@ def rejected_events(
 
     lake = store.lake()
     with lake.exclusive("rejected_events", context.partition_keys), store.landing() as landing:
-        rows = to_table(landing.rejected(context.partition_keys))
+        rows = to_table(landing.quarantine.lines(context.partition_keys))
         written = lake.replace("rejected_events", context.partition_keys, rows)
     report(context, written, previews(rows, ["origin", "line", "field", "reason"]))
     yield dg.MaterializeResult()

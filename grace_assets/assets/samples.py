@@ -72,7 +72,7 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     if not url:
         store.source_log().replace_failures(days, ())
         with store.landing() as landing:
-            landing.set_due("source", days, {})
+            landing.waiting.set_due("source", days, {})
         return None
 
     from grace_assets.lake.source_log import Failure
@@ -101,7 +101,7 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     recent = (store.today() - TRY_FOR).isoformat()
     again = {day: now + TRY_AGAIN for day in failed_days if day >= recent}
     with store.landing() as landing:
-        landing.set_due("source", days, again)
+        landing.waiting.set_due("source", days, again)
     return pulled
 
 

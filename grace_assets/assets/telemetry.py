@@ -23,7 +23,8 @@ from grace_assets.resources import StoreResource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from grace_assets.lake.landing import Due, Landing
+    from grace_assets.lake.landing import Landing
+    from grace_assets.lake.waiting_days import Why
 
 COUNTER_SLACK = timedelta(hours=1)
 """Read before the first window, for the rate of a counter that is read seldom."""
@@ -58,7 +59,7 @@ def judge_portion(
         return kept
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
-    neighbours = landing.neighbours(first, last, portion.domains)
+    neighbours = landing.missions.neighbours(first, last, portion.domains)
     judged = judge(
         missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
     )
@@ -105,8 +106,8 @@ def mission_telemetry(
 class Dues:
     """When days can next change, of portions: the earliest counts."""
 
-    def __init__(self, landing: "Landing", what: "Due") -> None:
-        self._landing, self._what = landing, what
+    def __init__(self, landing: "Landing", why: "Why") -> None:
+        self._landing, self._why = landing, why
 
     def set(self, portion: Portion, due: Mapping[str, datetime]) -> None:
         if portion.first:
@@ -114,7 +115,7 @@ class Dues:
         for day, at in due.items():
             self._due[day] = min(at, self._due.get(day, at))
         if portion.last:
-            self._landing.set_due(self._what, portion.days, self._due)
+            self._landing.waiting.set_due(self._why, portion.days, self._due)
 
 
 @daily_asset(
@@ -168,7 +169,7 @@ def mission_outcomes(
             summary = summarise(
                 missions,
                 telemetry,
-                landing.neighbours(*near, domains) if near else None,
+                landing.missions.neighbours(*near, domains) if near else None,
                 now,
                 store.catalogue(),
                 lake.read_domains("mission_controls", days, domains),

@@ -114,7 +114,7 @@ def looks_at(
     missions = lake.read_domains("mission_events", days, domains)
     telemetry = lake.read_domains("mission_telemetry", days, domains)
     # From the landing: whether later days have been made already must not matter.
-    others = to_table(landing.events(days_around(days, RATE_DAYS, LOOK_DAYS), domains))
+    others = to_table(landing.missions.events(days_around(days, RATE_DAYS, LOOK_DAYS), domains))
     first, last = reach(store, missions)
     last += max(stage.delay for stage in STAGES) + timedelta(hours=1)
     recovered_domains = pc.unique(wanted[0][1]["domain_id"]).to_pylist()

@@ -77,7 +77,7 @@ def test_of_a_batch_the_good_ones_are_taken_and_the_others_named(client, store):
     assert counts(answer) == (202, 1, 0, 0, [(0, "completed_at"), (2, "domain_id")])
     assert known(store) == ["m1"]
     with store.landing() as landing:
-        waiting = landing.rejected(waiting_only=True)
+        waiting = landing.quarantine.lines(waiting_only=True)
     assert [(r.origin, r.line, r.field) for r in waiting] == [
         ("http", 1, "completed_at"),
         ("http", 3, "domain_id"),
@@ -306,7 +306,7 @@ def test_the_events_data_lies_in_the_trail_as_it_came(client, store):
     raw = json.dumps(envelope(data=None))[:-1] + f', "data": {data}}}'
     assert client.post(URL, content=raw, headers=STRUCTURED).status_code == 202
     with store.landing() as landing:
-        (kept,) = landing.events(["2026-03-01"])
+        (kept,) = landing.missions.events(["2026-03-01"])
     assert kept.raw == data.encode()
 
 

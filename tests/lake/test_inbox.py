@@ -9,7 +9,7 @@ import pytest
 
 from grace_assets.lake.inbox import Inbox
 from grace_assets.lake.mission_files import take_file
-from grace_assets.lake.quarantine import replay
+from grace_assets.lake.replay import replay
 from grace_assets.lake.samples import SampleStore
 from tests.conftest import encode, event
 
@@ -51,7 +51,7 @@ def test_a_torn_tail_is_waited_for_then_quarantined(inbox, landing):
     path.write_bytes(encode(event("a")) + b'{"mission_id": "b", "dom')
     assert tally(inbox.take(now())) == (1, 0, 0, 0)
     assert tally(inbox.take(later())) == (0, 0, 0, 1)
-    (bad,) = landing.rejected()
+    (bad,) = landing.quarantine.lines()
     assert (bad.origin, bad.line) == ("agent.jsonl", 2)
 
 
@@ -188,7 +188,7 @@ def test_a_sample_file_that_cannot_be_read_is_quarantined_by_name(inbox, landing
     path.write_bytes(b"PAR1 not really")
     os.utime(path, (0, 0))
     assert inbox.take(now()).bad_samples == 1
-    (bad,) = landing.rejected()
+    (bad,) = landing.quarantine.lines()
     assert (bad.origin, bad.kind) == ("broken.parquet", "file")
 
 
@@ -197,12 +197,12 @@ def test_replay_takes_what_passes_now_and_is_idempotent(inbox, landing, tmp_path
     soon = (now() + timedelta(hours=25)).isoformat()
     path.write_bytes(encode(event("early", completed_at=soon)) + b"{never\n")
     assert take_file(landing, path).accepted == 0
-    moved = [r for r in landing.rejected() if r.field == "completed_at"]
+    moved = [r for r in landing.quarantine.lines() if r.field == "completed_at"]
     assert len(moved) == 1
     counts, waiting = replay(landing, inbox)
     assert (counts.accepted, len(waiting)) == (0, 2)
     landing.add("fix", [], now())
-    assert len(landing.rejected()) == 2, "a replay that fails adds no second row"
+    assert len(landing.quarantine.lines()) == 2, "a replay that fails adds no second row"
 
 
 def test_a_look_costs_what_is_new(inbox, landing, tmp_path):

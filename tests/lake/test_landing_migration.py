@@ -60,14 +60,14 @@ def test_events_of_an_earlier_version_are_all_there_and_known(tmp_path, url):
 
     for _ in range(2):
         with closing(Landing(tmp_path, ZoneInfo("UTC"), url)) as landing:
-            found = landing.events(["2026-03-01"])
+            found = landing.missions.events(["2026-03-01"])
             assert sorted(row.raw for row in found) == sorted(many)
             by_raw = {row.raw: row for row in found}
             assert (by_raw[many[0]].revision, by_raw[many[0]].origin) == (2, "a:b.jsonl:1")
             assert (by_raw[many[9]].revision, by_raw[many[9]].origin) == (1, "a:b.jsonl:16")
             assert micros(by_raw[many[9]].received_at) == micros(NOW) + 1
-            assert landing.revisions("m0") == [first, many[0]]
-            assert landing.revisions("m9") == [many[9]]
+            assert landing.missions.revisions("m0") == [first, many[0]]
+            assert landing.missions.revisions("m9") == [many[9]]
     # A process of the earlier version looks in once more.
     with closing(open_database(tmp_path, "landing", BEFORE, url)):
         pass

@@ -39,9 +39,9 @@ def long_file(tmp_path, monkeypatch) -> Path:
 
 
 def held(landing: Landing) -> tuple:
-    events = [(row.day, row.raw, row.revision, row.origin) for row in landing.events(DAYS)]
-    rejected = [(bad.line, bad.field, bad.reason, bad.raw) for bad in landing.rejected()]
-    trail = [landing.revisions(f"m{number}") for number in range(0, 2_500, 100)]
+    events = [(row.day, row.raw, row.revision, row.origin) for row in landing.missions.events(DAYS)]
+    rejected = [(bad.line, bad.field, bad.reason, bad.raw) for bad in landing.quarantine.lines()]
+    trail = [landing.missions.revisions(f"m{number}") for number in range(0, 2_500, 100)]
     return events, rejected, trail
 
 
@@ -76,11 +76,11 @@ def test_a_reader_that_is_killed_is_told_and_nothing_that_was_taken_is_lost(
         with pytest.raises(OSError, match=r"missions.jsonl: its reader ended with -9"):
             take_file(landing, long_file, ahead=True)
         monkeypatch.setattr(mission_files, "judge", judge)
-        taken = {row.raw for row in landing.events(DAYS)}
+        taken = {row.raw for row in landing.missions.events(DAYS)}
         assert 1_000 < len(taken) < 2_000
         counts = take_file(landing, long_file, ahead=True)
         assert counts.accepted + len(taken) == 2_500
-        assert len(landing.events(DAYS)) == 2_500
+        assert len(landing.missions.events(DAYS)) == 2_500
 
 
 def test_what_the_disk_refuses_a_reader_is_told_as_it_is(long_file, tmp_path, monkeypatch):

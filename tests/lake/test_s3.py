@@ -302,7 +302,7 @@ def test_what_is_dropped_into_the_bucket_is_taken_once_and_archived(bucket, tmp_
     assert (counts.accepted, len(counts.rejected), intake.samples.accepted) == (2, 1, 1)
     assert (intake.samples.restated, intake.bad_samples, intake.files) == (1, 1, 4)
     with store.landing() as landing:
-        told = {(bad.origin, bad.line, bad.raw) for bad in landing.rejected()}
+        told = {(bad.origin, bad.line, bad.raw) for bad in landing.quarantine.lines()}
     assert told == {("a.jsonl", 3, b"{broken"), ("bad.parquet", 0, b"")}
     assert {file for file in held(bucket, name) if "inbox" in file} == {
         "archive/inbox/a.jsonl",

@@ -50,14 +50,14 @@ def test_what_one_host_took_in_another_makes_tables_of(url, tmp_path):
     }
     with one.landing() as landing:
         landing.add("f", [Line(1, encode(event())), Line(2, b"{\x00broken")], NOW)
-        landing.set_due("hold", ["2026-03-01"], {"2026-03-01": NOW})
+        landing.waiting.set_due("hold", ["2026-03-01"], {"2026-03-01": NOW})
     one.source_log().replace_failures(["2026-03-01"], [Failure("2026-03-01", "p", "m", "why")])
     assert one.outbox().announce([follow_up]) == 1
     with other.landing() as landing:
-        (got,) = landing.events(["2026-03-01"])
-        (bad,) = landing.rejected()
+        (got,) = landing.missions.events(["2026-03-01"])
+        (bad,) = landing.quarantine.lines()
         assert (got.raw, bad.raw) == (encode(event()), b"{\x00broken")
-        assert landing.due("hold", NOW) == {"2026-03-01": NOW}
+        assert landing.waiting.due("hold", NOW) == {"2026-03-01": NOW}
     assert other.source_log().failures(["2026-03-01"])[0].reason == "why"
     assert other.outbox().announce([follow_up]) == 0, "asked for once, by whichever host"
     assert not list(tmp_path.rglob("*.sqlite"))
@@ -72,12 +72,12 @@ def test_what_arrives_while_a_snapshot_is_read_is_not_in_it(url, tmp_path):
         ):
             writer.add("f", [Line(1, encode(event("m-1")))], NOW)
             with reader.snapshot():
-                before = reader.events(["2026-03-01"])
+                before = reader.missions.events(["2026-03-01"])
                 writer.add("f", [Line(2, encode(event("m-2")))], NOW)
-                assert reader.events(["2026-03-01"]) == before
-            assert [len(before), len(reader.events(["2026-03-01"]))] == [1, 2]
+                assert reader.missions.events(["2026-03-01"]) == before
+            assert [len(before), len(reader.missions.events(["2026-03-01"]))] == [1, 2]
             reader.add("f", [Line(3, encode(event("m-3")))], NOW)
-            assert len(writer.events(["2026-03-01"])) == 3
+            assert len(writer.missions.events(["2026-03-01"])) == 3
 
 
 def test_of_hosts_that_take_in_the_same_at_once_one_accepts_each_mission(url, tmp_path):

@@ -119,7 +119,7 @@ def test_an_alert_that_cannot_be_read_is_kept_with_its_reason(serving, changes, 
     (rejected,) = answer.json()["rejected"]
     assert (rejected["index"], reason in rejected["reason"]) == (0, True)
     with store.landing() as landing:
-        assert [json.loads(r.raw) for r in landing.rejected()] == [alert(**changes)]
+        assert [json.loads(r.raw) for r in landing.quarantine.lines()] == [alert(**changes)]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def landed(store) -> list:
     """The missions of today and, around midnight, of its neighbours."""
     now = datetime.now(UTC)
     with store.landing() as landing:
-        return landing.events([f"{now + timedelta(days=d):%Y-%m-%d}" for d in (-1, 0, 1)])
+        return landing.missions.events([f"{now + timedelta(days=d):%Y-%m-%d}" for d in (-1, 0, 1)])
 
 
 def value(lines: list[str], name: str) -> float:
@@ -192,7 +192,7 @@ def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
         assert httpx.post(alerts, json=[firing], trust_env=False).status_code == 200
         time.sleep(1.0)
         with store.landing() as landing:
-            assert landing.domains(began) == [], "a firing alert is no mission yet"
+            assert landing.missions.domains(began) == [], "a firing alert is no mission yet"
         over = {**firing, "endsAt": datetime.now(UTC).isoformat()}
         assert httpx.post(alerts, json=[over], trust_env=False).status_code == 200
         deadline = time.monotonic() + 15
@@ -204,7 +204,7 @@ def test_a_real_alertmanager_reports_a_mission_exactly_once(serving, tmp_path):
     assert value(sent, "alertmanager_notifications_total") >= 4
     assert value(sent, "alertmanager_notifications_failed_total") == 0
     with store.landing() as landing:
-        assert landing.rejected() == []
+        assert landing.quarantine.lines() == []
     (event,) = landed(store)
     mission = parse(event.raw, datetime.now(UTC))
     assert (mission.domain_id, mission.severity) == ("payments", "critical")

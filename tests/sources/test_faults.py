@@ -285,14 +285,14 @@ def test_a_source_that_fails_leaves_its_metrics_without_data_and_says_so(tmp_pat
     assert outcome["verdict"] == "insufficient_data"
     assert len(loop.table("status_briefs")) == 1, "the others were made all the same"
     with loop.store.landing() as landing:
-        due = landing.due("source", loop.store.now() + timedelta(hours=1))
+        due = landing.waiting.due("source", loop.store.now() + timedelta(hours=1))
     assert list(due) == ["2026-03-15"]
     with server(lambda h, n: reply(h, 200, GOOD)) as source:
         monkeypatch.setenv("PROMETHEUS_URL", source.url)
         loop.run("2026-03-15", **{"grace/deliver": "never"})
     assert all("source_failed" not in r["reason_codes"] for r in loop.table("mission_telemetry"))
     with loop.store.landing() as landing:
-        assert landing.due("source", loop.store.now() + timedelta(days=9)) == {}
+        assert landing.waiting.due("source", loop.store.now() + timedelta(days=9)) == {}
 
 
 def test_a_source_that_is_switched_off_owes_nothing_any_more(tmp_path, monkeypatch):
@@ -310,4 +310,4 @@ def test_a_source_that_is_switched_off_owes_nothing_any_more(tmp_path, monkeypat
     loop.run("2026-03-15", **{"grace/deliver": "never"})
     assert loop.table("mission_telemetry") == []
     with loop.store.landing() as landing:
-        assert landing.due("source", loop.store.now() + timedelta(days=9)) == {}
+        assert landing.waiting.due("source", loop.store.now() + timedelta(days=9)) == {}

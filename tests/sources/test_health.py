@@ -163,7 +163,7 @@ def test_the_sensor_keeps_what_it_reads_and_opens_no_day(tmp_path, monkeypatch):
     times = {"started_at": "2026-03-15T10:00:00Z", "completed_at": "2026-03-15T10:05:00Z"}
     loop.take(event("m", domain_id="payments", **times))
     with loop.store.landing() as landing:
-        before, _ = landing.changed_days(0)
+        before, _ = landing.journal.changed_days(0)
     body = json.dumps({"status": "ok", "metrics": {"latency_ms": 12.5}}).encode()
     with server(lambda h, n: reply(h, 200, body)) as source:
         monkeypatch.setenv("DOMAIN_HEALTH_URL", source.url + "/{domain_id}")
@@ -173,4 +173,4 @@ def test_the_sensor_keeps_what_it_reads_and_opens_no_day(tmp_path, monkeypatch):
     assert skipped.skip_message == "2 samples, 0 refused or missing"
     assert loop.store.samples().counts("2026-03-15") == {"domain_health": 2}
     with loop.store.landing() as landing:
-        assert landing.changed_days(before)[1] == {}
+        assert landing.journal.changed_days(before)[1] == {}
