@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from benchmarks import made
 from benchmarks.harness import Result, Scale, clean_env, compared, interleave, run, script, timed
 from grace_assets.core.schemas import DATE
-from grace_assets.lake.files import LocalFiles
+from grace_assets.lake.local_files import LocalFiles
 
 DOMAINS, DAYS = 20, 365
 DECODE = "import json, sys\nfor line in open(sys.argv[1], 'rb'):\n    json.loads(line)\n"

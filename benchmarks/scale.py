@@ -36,7 +36,9 @@ from benchmarks.hosts import MODULE, Hosts, addresses, kill
 from benchmarks.networks import ADDRESS, cut, networks, possible, traffic
 from benchmarks.same_tables import differences
 from grace_assets.core.schemas import TABLES
-from grace_assets.lake.files import Files, LocalFiles, S3Files
+from grace_assets.lake.files import Files
+from grace_assets.lake.local_files import LocalFiles
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.launching import client_of
 from tests import postgres, redis_server
 from tests.seaweed import BUCKET, free_port, seaweed

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from grace_assets.ask.answer import Answerer
     from grace_assets.ask.notes import Notes
     from grace_assets.core.catalogue import Catalogue
-    from grace_assets.lake.files import Files, S3Files
+    from grace_assets.lake.files import Files
     from grace_assets.lake.inbox import Inbox
     from grace_assets.lake.landing import Landing
     from grace_assets.lake.locks import Locks
+    from grace_assets.lake.s3_files import S3Files
     from grace_assets.lake.samples import SampleStore
     from grace_assets.lake.source_log import SourceLog
     from grace_assets.lake.tables import Lake
@@ -72,13 +73,13 @@ class StoreResource(dg.ConfigurableResource):
 
     @property
     def _files(self) -> "Files":
-        from grace_assets.lake.files import open_files
+        from grace_assets.lake.local_files import LocalFiles
 
-        return open_files(self.root, self.files_url)
+        return self.bucket() or LocalFiles(self.root)
 
     def bucket(self) -> "S3Files | None":
         """The bucket, where there is one: inbox and outbox lie there as well."""
-        from grace_assets.lake.files import S3Files
+        from grace_assets.lake.s3_files import S3Files
 
         return S3Files(self.files_url) if self.files_url else None
 

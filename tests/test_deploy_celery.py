@@ -17,7 +17,8 @@ from benchmarks.harness import clean_env, run, script
 from benchmarks.hosts import INSTANCE, MODULE, Hosts, addresses, kill
 from benchmarks.same_tables import differences
 from grace_assets.core.schemas import TABLES
-from grace_assets.lake.files import LocalFiles, S3Files
+from grace_assets.lake.local_files import LocalFiles
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.lake.tables import Lake
 from tests import redis_server

@@ -18,8 +18,8 @@ from grace_assets.assets.daily import portions
 from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
-from grace_assets.lake.missions import Missions
 from grace_assets.lake.mission_files import take_file
+from grace_assets.lake.missions import Missions
 from grace_assets.lake.samples import SCHEMA
 from grace_assets.partitions import RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource

@@ -30,7 +30,7 @@ from benchmarks.same_tables import differences
 from grace_assets.backfills import daily_assets
 from grace_assets.cli import main as grace
 from grace_assets.failures import UNDER_WAY, end_abandoned
-from grace_assets.lake.files import LocalFiles
+from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.tables import Lake
 from grace_assets.settings import Settings
 

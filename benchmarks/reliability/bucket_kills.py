@@ -17,7 +17,7 @@ from benchmarks.reliability.oracle import Tally
 from benchmarks.reliability.part import ALL, Part
 from benchmarks.reliability.tracing import Job, Worker, inject, write_calls
 from benchmarks.reliability.works import TABLE_ROWS
-from grace_assets.lake.files import S3Files
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.tables import Lake
 
 CALLS = ("connect", "sendto", "write")

@@ -18,8 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.reliability.oracle import Tally
-from grace_assets.lake.files import S3Files
 from grace_assets.lake.locks import Locks
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.tables import Lake
 from tests.rows import problem, table
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from grace_assets.lake.files import S3Files
+    from grace_assets.lake.s3_files import S3Files
 
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 MISSIONS, SAMPLES = (".jsonl",), (".jsonl", ".csv", ".parquet")

@@ -24,9 +24,9 @@ from grace_assets.lake.arrivals import Rejected, judge
 from grace_assets.lake.bucket_inbox import SAMPLES, dropped, stamped
 from grace_assets.lake.durable import make_folder, sync_folder
 from grace_assets.lake.file_positions import FilePosition
-from grace_assets.lake.files import S3Files
 from grace_assets.lake.landing import Counts, Landing
 from grace_assets.lake.mission_files import batches, take_file
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.sample_files import SampleFileError
 from grace_assets.lake.sample_intake import SampleIntake
 from grace_assets.lake.samples import SampleCounts, SampleStore

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grace_assets.lake.domains import EVERY, Domains, bounds
-from grace_assets.lake.files import Files, LocalFiles
+from grace_assets.lake.files import Files
+from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.sample_merge import (
     DAY_MICROS,

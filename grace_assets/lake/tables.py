@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from grace_assets.core.schemas import DATE, TABLES, TableSchema
 from grace_assets.lake.domains import COLUMN, EVERY, Domains, bounds
-from grace_assets.lake.files import Files, LocalFiles, Signature
+from grace_assets.lake.files import Files, Signature
+from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.months import Months
 from grace_assets.lake.months import folder as months_folder

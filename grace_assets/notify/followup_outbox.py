@@ -24,7 +24,7 @@ import httpx
 
 from grace_assets.lake.database import Database, open_database
 from grace_assets.lake.durable import make_folder, sync_folder
-from grace_assets.lake.files import S3Files
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.notify.lifecycle import FEWEST_ATTEMPTS
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged

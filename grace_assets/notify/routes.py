@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from grace_assets.lake.files import Files, LocalFiles
+from grace_assets.lake.files import Files
+from grace_assets.lake.local_files import LocalFiles
 from grace_assets.notify import apprise_urls, email, slack
 from grace_assets.notify.channels import LOCAL_SENDER, Channels
 from grace_assets.notify.ledger_rows import Entry

@@ -13,7 +13,7 @@ import pytest
 
 from grace_assets.lake import months
 from grace_assets.lake.analytics import Analytics
-from grace_assets.lake.files import LocalFiles
+from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.tables import Lake, SchemaError
 from tests.rows import table

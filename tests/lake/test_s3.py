@@ -16,8 +16,8 @@ from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.bucket_inbox import dropped
-from grace_assets.lake.files import S3Files
 from grace_assets.lake.inbox import Intake
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource
@@ -112,7 +112,7 @@ def test_a_writer_that_is_killed_leaves_the_old_file(lake, tmp_path, bucket, req
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from grace_assets.lake.files import S3Files\n"
+        "from grace_assets.lake.s3_files import S3Files\n"
         f"files = S3Files({bucket + '/' + request.node.name!r})\n"
         f"with files.replacing('tables/problems/date={DAY}/part-0.parquet') as file:\n"
         "    file.write(b'half a file')\n"

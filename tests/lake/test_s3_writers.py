@@ -17,8 +17,8 @@ from benchmarks.reliability import bucket_kills, bucket_races
 from benchmarks.reliability.part import Part
 from benchmarks.reliability.tracing import worker
 from grace_assets.lake.database import StateError
-from grace_assets.lake.files import S3Files
 from grace_assets.lake.locks import Locks
+from grace_assets.lake.s3_files import S3Files
 from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.tables import Lake
 from grace_assets.resources import StoreResource

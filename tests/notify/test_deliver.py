@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from grace_assets.lake import files
+from grace_assets.lake import local_files
 from grace_assets.notify import slack
 from grace_assets.notify.email import EmailSender
 from grace_assets.notify.ledger import Ledger
@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_is_a_reason_to_try_later(
 
     post = Post(tmp_path, "slack", {})
     with monkeypatch.context() as patched:
-        patched.setattr(files, "replacing", full)
+        patched.setattr(local_files, "replacing", full)
         assert post()[0].status == "pending"
     assert post(after=HOUR)[0].status == "written"
 
