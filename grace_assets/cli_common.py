@@ -1,4 +1,4 @@
-"""What commands share: the settings, the data directory, a day, and how a bad disk is told."""
+"""What commands share: the settings, the data directory, a day, a run, how a bad disk is told."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import errno
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,9 +18,12 @@ from grace_assets.lake.database import StateError
 from grace_assets.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from grace_assets.notify.ledger import Ledger
     from grace_assets.resources import StoreResource
 
+RUN_FAILED, QUARANTINED = 1, 3
 DAY = click.DateTime(["%Y-%m-%d"])
 # What `json.dumps` leaves as it is, and a terminal or a reader's eye follows.
 _STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -88,3 +92,20 @@ def day_option(*names: str, required: bool = False, help: str) -> Callable[..., 
 
 def day_or_yesterday(store: StoreResource, day: datetime | None) -> str:
     return (day.date() if day else store.today() - timedelta(days=1)).isoformat()
+
+
+def run(
+    settings: Settings, job: str, first: date, last: date, tags: dict[str, str]
+) -> dg.ExecuteInProcessResult:
+    """A run; one that fails ends the command."""
+    from grace_assets.instance import run_days
+
+    result = run_days(settings, job, first.isoformat(), last.isoformat(), tags)
+    if not result.success:
+        for event in result.get_step_failure_events():
+            click.echo(
+                f"{event.step_key}: {event.step_failure_data.error_display_string}", err=True
+            )
+        click.echo(f"Run {result.run_id} failed; it can be seen in the Dagster UI.", err=True)
+        sys.exit(RUN_FAILED)
+    return result
