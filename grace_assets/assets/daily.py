@@ -232,7 +232,7 @@ def report(
 
 def previews(rows: "pa.Table", columns: Sequence[str]) -> dict[str, str]:
     """A markdown table a day, of as many rows as the page shows in place."""
-    from grace_assets.lake.tables import split_by_day
+    from grace_assets.lake.conform import split_by_day
 
     return {
         day: preview(_head(part, columns), part.num_rows)

@@ -5,33 +5,28 @@ Layout: `tables/<table>/date=YYYY-MM-DD/part-0.parquet` (hive, zstd); old days m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from grace_assets.core.schemas import DATE, TABLES, TableSchema
-from grace_assets.lake.domains import COLUMN, EVERY, Domains, bounds
+from grace_assets.core.schemas import DATE, TABLES
+from grace_assets.lake.conform import SchemaError, check_unique, conform, split_by_day
+from grace_assets.lake.domains import EVERY, Domains
 from grace_assets.lake.files import Files, Signature
 from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.locks import Locks
 from grace_assets.lake.months import Months
 from grace_assets.lake.months import folder as months_folder
+from grace_assets.lake.row_groups import by_day, each_group
 
 PART = "part-0.parquet"
-MISSION = "mission_id"
 _WRITERS = 4
 """Days that are written at once, where there are more."""
-
-
-class SchemaError(ValueError):
-    """Rows do not fit their table; the message names the table, the column and the day."""
 
 
 class Lake:
@@ -89,11 +84,11 @@ class Lake:
         for name, source in self._files.sources(list(days_of)):
             # ParquetFile, not read_table: that one imports pyarrow.dataset.
             file = pq.ParquetFile(source)
-            parts |= _by_day(schema, file, {days_of[name]: range(file.num_row_groups)})
+            parts |= by_day(schema, file, {days_of[name]: range(file.num_row_groups)})
         # Looked for after the days' own files: those go once their month is there.
         missing = [day for day in days if day not in parts]
         for file, groups in self._months.read(table, missing) if missing else ():
-            parts |= _by_day(schema, file, groups)
+            parts |= by_day(schema, file, groups)
         found = [parts[day] for day in days if day in parts]
         return pa.concat_tables(found) if found else schema.empty_table()
 
@@ -113,9 +108,9 @@ class Lake:
             del missing[days_of[name]]
             file = pq.ParquetFile(source)
             groups = {days_of[name]: range(file.num_row_groups)}
-            yield from _groups(schema, file, groups, domains, missions)
+            yield from each_group(schema, file, groups, domains, missions)
         for file, groups in self._months.read(table, list(missing)) if missing else ():
-            yield from _groups(schema, file, groups, domains, missions)
+            yield from each_group(schema, file, groups, domains, missions)
 
     def read_domains(
         self,
@@ -159,7 +154,7 @@ class Lake:
             self._months.write(table, month, schema, self._whole_month(table, month, made))
             for file, groups in self._months.read(table, made):
                 for day in groups:
-                    part = _by_day(schema, file, {day: groups[day]})[day]
+                    part = by_day(schema, file, {day: groups[day]})[day]
                     if not part.equals(self.read(table, [day])):
                         raise SchemaError(
                             f"{table}: {day} reads differently in {month}; kept as it was"
@@ -188,7 +183,7 @@ class Lake:
         file, groups = next(stored) if kept else (None, {})
         for day in sorted({*made, *kept}):
             if day in kept:
-                yield day, _by_day(schema, file, {day: groups[day]})[day]
+                yield day, by_day(schema, file, {day: groups[day]})[day]
             else:
                 yield day, self.read(table, [day])
 
@@ -208,7 +203,7 @@ class Lake:
             raise SchemaError(f"{table}: rows of days not asked for: {sorted(strangers)}")
         parts = {day: parts.get(day, rows.slice(0, 0)) for day in days}
         for day, part in parts.items():
-            _check_unique(schema, day, part)
+            check_unique(schema, day, part)
 
         def write(day: str) -> None:
             with self._writer(table, day) as writer:
@@ -232,7 +227,7 @@ class Lake:
             rows = conform(schema, rows)
             if strangers := {*pc.unique(rows[DATE]).to_pylist()} - {day}:
                 raise SchemaError(f"{table}: rows of days not asked for: {sorted(strangers)}")
-            _check_unique(schema, day, rows)
+            check_unique(schema, day, rows)
             writer.write_table(rows.drop_columns([DATE]))
 
         with self.exclusive(table, [day]), self._writer(table, day) as writer:
@@ -260,100 +255,6 @@ def _schema(table: str, columns: Sequence[str] | None) -> pa.Schema:
     if columns is None:
         return schema
     return pa.schema([schema.field(name) for name in (DATE, *columns)])
-
-
-def _groups(
-    schema: pa.Schema,
-    file: pq.ParquetFile,
-    groups: Mapping[str, Sequence[int]],
-    domains: Domains,
-    missions: pa.Array | None,
-) -> Iterator[pa.Table]:
-    """The row groups of some days one by one, and of them the rows of some domains or missions."""
-    every = domains == EVERY
-    by = schema if every or COLUMN in schema.names else schema.append(pa.field(COLUMN, pa.string()))
-    for day, its in groups.items():
-        for group in its:
-            known = None if every else bounds(file, group)
-            if known is not None and not domains.meet(*known):
-                continue
-            wanted = None
-            if missions is not None:
-                ids = file.read_row_group(group, columns=[MISSION])[MISSION]
-                wanted = pc.is_in(ids, missions)
-                if not pc.any(wanted).as_py():
-                    continue
-            rows = _by_day(by, file, {day: [group]})[day]
-            if wanted is not None:
-                rows = rows.filter(wanted)
-            yield rows if every else domains.of(rows).select(schema.names)
-
-
-def _by_day(
-    schema: pa.Schema, file: pq.ParquetFile, groups: Mapping[str, Sequence[int]]
-) -> dict[str, pa.Table]:
-    """The rows of each day (`groups`: its row groups in the file), in the columns of `schema`."""
-    footer = file.metadata
-    sizes = {day: sum(footer.row_group(n).num_rows for n in its) for day, its in groups.items()}
-    names = [name for name in schema.names if name != DATE]
-    stored = set(file.schema_arrow.names)
-    # All at once: a read by itself costs more than the rows of a day.
-    wanted = [group for its in groups.values() for group in its]
-    part = file.read_row_groups(wanted, columns=[name for name in names if name in stored])
-    for place, name in enumerate(names):
-        if name not in part.column_names:
-            part = part.add_column(place, name, _nothing(schema.field(name), part.num_rows))
-    dates = pa.concat_arrays([pa.repeat(pa.scalar(day), size) for day, size in sizes.items()])
-    part = part.add_column(0, schema.field(DATE), dates).cast(schema)
-    starts = accumulate(sizes.values(), initial=0)
-    return {
-        day: part.slice(start, size)
-        for (day, size), start in zip(sizes.items(), starts, strict=False)
-    }
-
-
-def _nothing(field: pa.Field, size: int) -> pa.Array:
-    if pa.types.is_list(field.type) and not field.nullable:
-        return pa.array([[]] * size, field.type)
-    return pa.nulls(size, field.type)
-
-
-def conform(schema: TableSchema, rows: pa.Table) -> pa.Table:
-    """`rows` in exactly the declared columns and types; `SchemaError` where they do not fit."""
-    expected = schema.with_date()
-    missing = [name for name in expected.names if name not in rows.column_names]
-    unknown = [name for name in rows.column_names if name not in expected.names]
-    if missing or unknown:
-        raise SchemaError(f"{schema.name}: missing columns {missing}, unknown columns {unknown}")
-    for field in expected:
-        if not field.nullable and rows[field.name].null_count:
-            raise SchemaError(f"{schema.name}.{field.name}: null in a required column")
-    try:
-        return rows.select(expected.names).cast(expected)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise SchemaError(f"{schema.name}: {error}") from error
-
-
-def split_by_day(rows: pa.Table) -> Mapping[str, pa.Table]:
-    """Rows per `date`, keeping their order within the day."""
-    if rows.num_rows == 0:
-        return {}
-    rows = rows.take(pc.sort_indices(rows, sort_keys=[(DATE, "ascending")]))
-    dates = np.asarray(rows[DATE].to_numpy(zero_copy_only=False), dtype=str)
-    starts = np.flatnonzero(np.r_[True, dates[1:] != dates[:-1]])
-    ends = np.r_[starts[1:], len(dates)]
-    return {
-        str(dates[start]): rows.slice(start, end - start)
-        for start, end in zip(starts, ends, strict=True)
-    }
-
-
-def _check_unique(schema: TableSchema, day: str, rows: pa.Table) -> None:
-    for column in schema.unique_columns:
-        counts = pc.value_counts(rows[column])
-        twice = counts.filter(pc.greater(counts.field("counts"), 1))
-        if len(twice):
-            raise SchemaError(f"{schema.name}.{column}: {twice[0]['values']} twice on {day}")
 
 
 def _folder(table: str) -> str:

@@ -13,9 +13,10 @@ import pytest
 
 from grace_assets.lake import months
 from grace_assets.lake.analytics import Analytics
+from grace_assets.lake.conform import SchemaError
 from grace_assets.lake.local_files import LocalFiles
 from grace_assets.lake.locks import Locks
-from grace_assets.lake.tables import Lake, SchemaError
+from grace_assets.lake.tables import Lake
 from tests.rows import table
 
 MONTH = "2026-03"

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from grace_assets.core.schemas import TABLES
-from grace_assets.lake.tables import Lake, SchemaError
+from grace_assets.lake.conform import SchemaError
+from grace_assets.lake.tables import Lake
 from tests.rows import part
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
