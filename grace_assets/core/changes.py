@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from grace_assets.core.analytics import of_domain, restore_times
+from grace_assets.core.analytics import of_domain
 from grace_assets.core.calendar_windows import Window
+from grace_assets.core.totals import restore_times
 from grace_assets.core.uncertainty import (
     Answer,
     Difference,

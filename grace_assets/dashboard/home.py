@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 from grace_assets.core import wording
-from grace_assets.core.analytics import Totals
 from grace_assets.core.calendar_windows import Window
 from grace_assets.core.changes import Change
+from grace_assets.core.totals import Totals
 from grace_assets.core.uncertainty import MIN_TRIALS
 from grace_assets.core.window_figures import HoldRate, all_holds
 from grace_assets.dashboard.choice import Choice
