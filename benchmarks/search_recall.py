@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from grace_assets.world.query_words import search_words
 from grace_assets.world.semantic import Semantic
-from grace_assets.world.store import WorldModel, search_words
+from grace_assets.world.store import WorldModel
 from tests.world.search_set import PAIRS, documents
 
 AT = 5

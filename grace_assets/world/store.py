@@ -8,7 +8,6 @@ Understanding a question ("last week") is not its business; callers pass the dat
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, fields
@@ -18,13 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from grace_assets.lake.sqlite import transaction, use_wal
+from grace_assets.world.query_words import search_words
 
 Kind = Literal["mission", "brief"]
 
 BUSY_SECONDS = 60.0
 """How long to wait for another process that is writing."""
-MAX_WORDS = 32
-"""Of a longer query only the first words count: each one costs a look-up in the index."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +95,6 @@ END;
 
 _WEIGHTS = "4.0, 2.0, 1.0"
 """How much a word counts in domain, title and text: naming the domain asks for the domain."""
-
-_STOP_TEXT = """
-    a about all am an and any are as at be been but by can could did do does done for from get
-    got grace had has have how i if in into is it its last many me month months more most much
-    my of on or our please recent recently show since so some tell than that the their them then
-    there these they this those to today up us was we week weeks were what when where which who
-    why will with would yesterday you your day days fix fixed fixes repair repaired repairs
-"""
-_STOP_WORDS = frozenset(_STOP_TEXT.split())
-"""Words that say how one asks, when, or what every document is about; none tells two apart."""
 
 
 class WorldModel:
@@ -241,16 +229,6 @@ class WorldModel:
         # Without a flush per commit; in WAL mode a power cut loses commits but corrupts nothing.
         db.execute("PRAGMA synchronous = NORMAL")
         return db
-
-
-def search_words(query: str) -> list[str]:
-    """The words of `query` worth searching for, in order, without stop words or repetition.
-
-    Only letters, marks and digits survive, so no word can be an operator or end a quotation.
-    """
-    letters = (c if unicodedata.category(c)[0] in "LMN" else " " for c in query.casefold())
-    words = unicodedata.normalize("NFC", "".join(letters)).split()
-    return [word for word in dict.fromkeys(words) if word not in _STOP_WORDS][:MAX_WORDS]
 
 
 def _filters(

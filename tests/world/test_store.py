@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grace_assets.world.store import Document, WorldModel, search_words
+from grace_assets.world.query_words import search_words
+from grace_assets.world.store import Document, WorldModel
 
 DAY = "2026-03-04"
 
