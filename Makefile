@@ -30,7 +30,7 @@ dev: install  ## The Dagster UI on http://127.0.0.1:3000, and the dashboard on p
 	$(BIN)/grace dev
 
 test: $(VENV)/installed-dev  ## Run the tests, or some: make test TESTS=tests/core
-	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile)
+	$(BIN)/python -m pytest $(or $(TESTS),-n auto --dist loadfile --no-loadscope-reorder)
 
 judge-exam: $(VENV)/installed-dev  ## The judge against simulated truths, beside three peers (one minute)
 	$(BIN)/python -m benchmarks.judge_exam $(ARGS)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,6 +17,18 @@ from tests.servers import unavailable
 # A busy machine is no failure.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+LONGEST = (
+    "test_real_data.py",
+    "test_s3.py",
+    "test_maintenance.py",
+    "test_serving.py",
+    "test_deploy_celery.py",
+    "test_engines.py",
+    "test_canaries.py",
+    "test_faults.py",
+    "test_loop.py",
+)
 
 
 def event(mission_id: str = "m-1", **fields) -> dict:
@@ -32,6 +45,16 @@ def event(mission_id: str = "m-1", **fields) -> dict:
 
 def encode(*events: dict) -> bytes:
     return b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in events)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: a third of the time a test waits, for servers and for the disk."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: of those that begin late, one is waited for alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish() -> None:

@@ -29,6 +29,8 @@ from tests.conftest import encode, event
 
 FIRST = date(2026, 3, 1)
 DAYS = [(FIRST + timedelta(days=n)).isoformat() for n in range(6)]
+# As `grace backfill` runs: the events are in the instance.
+RUN_CONFIG = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
 CHANNELS = ("SLACK_WEBHOOK_URL", "STATUS_BRIEF_RECIPIENTS", "SMTP_HOST", "FOLLOW_UP_WEBHOOK_URL")
 
 
@@ -86,11 +88,15 @@ class Loop:
         job = build_definitions(Settings.from_env({}), self.store).resolve_job_def("brief_job")
         if len(days) == 1:
             with dg.DagsterInstance.ephemeral() as instance:
-                result = job.execute_in_process(instance=instance, partition_key=days[0], tags=tags)
+                result = job.execute_in_process(
+                    RUN_CONFIG, instance=instance, partition_key=days[0], tags=tags
+                )
         else:
             ends = {RANGE_START_TAG: days[0], RANGE_END_TAG: days[-1]}
             with shipped_instance() as instance:
-                result = job.execute_in_process(instance=instance, tags={**tags, **ends})
+                result = job.execute_in_process(
+                    RUN_CONFIG, instance=instance, tags={**tags, **ends}
+                )
         failed = [c.check_name for c in result.get_asset_check_evaluations() if not c.passed]
         assert failed == []
         return result
