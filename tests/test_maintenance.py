@@ -1,5 +1,8 @@
 """Old data: months put together, samples dropped, and what was judged stays as it was said."""
 
+import shutil
+from pathlib import Path
+
 import dagster as dg
 import pyarrow as pa
 import pytest
@@ -14,13 +17,18 @@ NEVER = {DELIVER_TAG: "never"}
 LONG_AFTER = "2026-06-10T12:00:00+00:00"
 
 
-@pytest.fixture
-def loop(tmp_path) -> Loop:
-    loop = Loop(tmp_path, moment=LONG_AFTER)
+@pytest.fixture(scope="module")
+def long_made(tmp_path_factory) -> Path:
+    loop = Loop(tmp_path_factory.mktemp("long_made"), moment=LONG_AFTER)
     loop.take(*missions())
     loop.take_samples(samples())
     loop.run(*DAYS, **NEVER)
-    return loop
+    return loop.root
+
+
+@pytest.fixture
+def loop(tmp_path, long_made) -> Loop:
+    return Loop(Path(shutil.copytree(long_made, tmp_path / "loop")), moment=LONG_AFTER)
 
 
 def maintain(loop: Loop, *, dry_run: bool = False, **settings: int) -> dict[str, dict]:

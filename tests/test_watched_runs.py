@@ -59,12 +59,14 @@ def test_a_run_that_a_code_server_does_not_know_is_lost(instance, tmp_path):
     path = tmp_path / "server"
     command = [PROGRAM, "api", "grpc", "--socket", path, "--python-file", tmp_path / "defs.py"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        for _ in range(600):
-            if path.exists():
-                break
-            time.sleep(0.05)
-        assert health(instance, socket=str(path)) == WorkerStatus.NOT_FOUND
-        server.terminate()
+        try:
+            for _ in range(600):
+                if path.exists():
+                    break
+                time.sleep(0.05)
+            assert health(instance, socket=str(path)) == WorkerStatus.NOT_FOUND
+        finally:
+            server.kill()
 
 
 def test_a_server_elsewhere_that_is_not_reached_may_still_make_its_run(instance):
