@@ -66,7 +66,9 @@ def backfill(folder: Path, name: str, label: str, series: dict[str, Iterable[tup
         lines += [f'{name}{{{label}="{quoted(value)}"}} {text} {at}' for at, text in points]
     source = folder / f"{name}.om"
     source.write_text("\n".join([*lines, "# EOF", ""]), encoding="utf-8")
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(source)]
+    # It reads the whole file again for each block, which are of two hours by default.
+    blocks = ["create-blocks-from", "--max-block-duration=720h", "openmetrics"]
+    command = ["promtool", "tsdb", *blocks, str(source)]
     subprocess.run([*command, str(folder / "tsdb")], check=True, capture_output=True)
 
 
