@@ -21,13 +21,12 @@ settings.load_profile("suite")
 LONGEST = (
     "test_real_data.py",
     "test_s3.py",
-    "test_maintenance.py",
+    "test_loop.py",
     "test_serving.py",
     "test_deploy_celery.py",
-    "test_engines.py",
     "test_canaries.py",
     "test_faults.py",
-    "test_loop.py",
+    "test_engines.py",
 )
 
 
