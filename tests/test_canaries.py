@@ -179,7 +179,7 @@ class User:
             url = _address(log)
             token = {"Authorization": f"Bearer {SECRETS['api']}"}
             kind = {"Content-Type": "application/json"}
-            with httpx.Client(base_url=url, headers=kind, trust_env=False) as client:
+            with httpx.Client(base_url=url, headers=kind, trust_env=False, timeout=60) as client:
                 path = "/api/missions/events"
                 assert client.post(path, content=mission("api"), headers=token).status_code == 202
                 for headers, body in (({}, b"{}"), (token, b"{"), (token, b'{"a":NaN}')):
