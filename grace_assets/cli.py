@@ -9,10 +9,11 @@ from __future__ import annotations
 import click
 
 from grace_assets.cli_briefs import brief, deliver, deliveries, preview
-from grace_assets.cli_common import Commands, settings_or_exit
+from grace_assets.cli_common import Commands
 from grace_assets.cli_days import backfill, export
 from grace_assets.cli_intake import ingest, quarantine
 from grace_assets.cli_serve import ask, dev, mcp, search, serve
+from grace_assets.settings import Settings
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +29,7 @@ def demo(days: int, seed: int) -> None:
     """Sample missions through the whole loop, and the last brief."""
     from grace_assets.demo import run_demo
 
-    run_demo(settings_or_exit(), days, seed)
+    run_demo(Settings.from_env(), days, seed)
 
 
 for command in (

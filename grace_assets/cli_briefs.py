@@ -16,10 +16,10 @@ from grace_assets.cli_common import (
     open_ledger,
     open_store,
     run,
-    settings_or_exit,
     show,
     show_json,
 )
+from grace_assets.settings import Settings
 
 
 @click.command()
@@ -33,7 +33,7 @@ def brief(day: datetime | None, style: str) -> None:
     from grace_assets.render import markdown, text
     from grace_assets.render.message import brief_message
 
-    settings, store = settings_or_exit(), open_store()
+    settings, store = Settings.from_env(), open_store()
     wanted = day_or_yesterday(store, day)
     rows = store.lake().read("status_briefs", [wanted]).to_pylist()
     if not rows:
@@ -60,7 +60,7 @@ def preview(day: datetime | None) -> None:
     from grace_assets.assets.preview import write_preview
     from grace_assets.resources import DeliveryResource
 
-    delivery = DeliveryResource.from_settings(settings_or_exit())
+    delivery = DeliveryResource.from_settings(Settings.from_env())
     wanted = day.date().isoformat() if day else None
     written = write_preview(open_store(), delivery, wanted)
     if written is None:
@@ -78,7 +78,7 @@ def deliver(day: datetime | None, retry_rejected: bool) -> None:
     """Deliver what is pending, or was never delivered, of a day's brief."""
     from grace_assets.assets.delivery import DELIVER_TAG, RETRY_REJECTED_TAG
 
-    settings, store = settings_or_exit(), open_store()
+    settings, store = Settings.from_env(), open_store()
     wanted = date.fromisoformat(day_or_yesterday(store, day))
     if wanted >= store.today():
         raise click.UsageError(f"{wanted} is not over")

@@ -48,33 +48,28 @@ def rfc3339(value: Any) -> str:
 
 
 class Commands(click.Group):
-    """What the disk refuses is told in a sentence, whatever the command."""
+    """A bad variable and what the disk refuses are told in a sentence, whatever the command."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.UsageError(str(error), ctx) from error
         except OSError as error:
             # A reader of our output that went away is click's to handle.
             if error.errno == errno.EPIPE:
                 raise
             raise click.ClickException(str(error)) from error
         except sqlite3.Error as error:
-            raise click.ClickException(f"{settings_or_exit().data_dir}: {error}") from error
+            raise click.ClickException(f"{Settings.from_env().data_dir}: {error}") from error
         except StateError as error:
             raise click.ClickException(str(error)) from error
-
-
-def settings_or_exit() -> Settings:
-    try:
-        return Settings.from_env()
-    except SettingsError as error:
-        raise click.UsageError(str(error)) from error
 
 
 def open_store() -> StoreResource:
     from grace_assets.resources import StoreResource
 
-    return StoreResource.from_settings(settings_or_exit())
+    return StoreResource.from_settings(Settings.from_env())
 
 
 def open_ledger() -> Ledger:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import click
 
-from grace_assets.cli_common import day_option, open_store, run, settings_or_exit
+from grace_assets.cli_common import day_option, open_store, run
 from grace_assets.settings import Settings
 
 
@@ -26,7 +26,7 @@ def backfill(first: datetime, last: datetime, deliver: bool, launch: bool) -> No
     """
     from grace_assets.assets.delivery import DELIVER_TAG
 
-    settings = settings_or_exit()
+    settings = Settings.from_env()
     check_range(settings, first.date(), last.date())
     tags = {DELIVER_TAG: "always" if deliver else "never"}
     days = (last - first).days + 1
@@ -58,7 +58,7 @@ def export(first: datetime, last: datetime, style: str) -> None:
     """Write the audit trail to standard output: one record a mission."""
     from grace_assets.lake.export import write_trail
 
-    settings = settings_or_exit()
+    settings = Settings.from_env()
     check_range(settings, first.date(), last.date())
     days = [(first.date() + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
     write_trail(open_store().lake().read("mission_outcomes", days), style, sys.stdout.buffer)
@@ -70,6 +70,8 @@ def check_range(settings: Settings, first: date, last: date) -> None:
     if first > last:
         raise click.UsageError(f"--from {first} is after --to {last}")
     partitions = daily_partitions(settings)
+    if partitions.get_first_partition_key() is None:
+        raise click.UsageError(f"GRACE_START_DATE: {settings.start_date} is in the future")
     for day in (first, last):
         if not partitions.has_partition_key(day.isoformat()):
             raise click.UsageError(

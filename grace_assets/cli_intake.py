@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grace_assets.cli_common import QUARANTINED, open_store, settings_or_exit, show, show_json
+from grace_assets.cli_common import QUARANTINED, open_store, show, show_json
+from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     from grace_assets.lake.arrivals import Rejected
@@ -72,7 +73,7 @@ def _take_missions(files: tuple[Path, ...]) -> Iterator[Rejected]:
     from grace_assets.lake.landing import Landing
     from grace_assets.lake.mission_files import take_file
 
-    settings = settings_or_exit()
+    settings = Settings.from_env()
     with closing(Landing(settings.data_dir, settings.zone, state_url())) as landing:
         for path in files:
             counts = take_file(landing, path, ahead=True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grace_assets.cli_common import day_option, open_store, settings_or_exit, show, show_json
+from grace_assets.cli_common import day_option, open_store, show, show_json
 from grace_assets.core.wording import clean
+from grace_assets.settings import Settings
 
 if TYPE_CHECKING:
     from grace_assets.api.access import Access
@@ -79,7 +80,7 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
     from grace_assets.instance import use_home
     from grace_assets.serving import serve_beside
 
-    settings = settings_or_exit()
+    settings = Settings.from_env()
     if not os.environ.get("DAGSTER_UI_URL"):
         settings = replace(settings, dagster_url=f"http://{host}:{port}")
     home = use_home(settings)
@@ -110,7 +111,7 @@ def serve(host: str, port: int) -> None:
     from grace_assets.serving import server
 
     with usage_errors():
-        web = server(settings_or_exit(), host, port, access_to(host))
+        web = server(Settings.from_env(), host, port, access_to(host))
     web.run()
 
 

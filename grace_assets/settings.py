@@ -52,7 +52,6 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
-        catalogue = env.get("GRACE_KPI_CATALOG")
         where = env.get("GRACE_DATA_DIR") or "data"
         bucket = _bucket(where)
         return cls(
@@ -60,7 +59,7 @@ class Settings:
             files_url=bucket,
             timezone=_timezone(env.get("GRACE_TIMEZONE") or "UTC"),
             start_date=_date("GRACE_START_DATE", env.get("GRACE_START_DATE") or "2025-01-01"),
-            catalogue=Path(catalogue) if catalogue else None,
+            catalogue=_file(env, "GRACE_KPI_CATALOG"),
             briefs_enabled=_boolean(env, "ENABLE_AUTO_STATUS_BRIEFS", default=True),
             brief_cron=env.get("STATUS_BRIEF_CRON") or "0 8 * * *",
             send_empty_days=_choice(env, "STATUS_BRIEF_EMPTY_DAYS", ("send", "skip")) == "send",
@@ -86,6 +85,15 @@ def _bucket(where: str) -> str | None:
         # Not quoted: whoever puts keys there has a secret in it.
         raise SettingsError("GRACE_DATA_DIR: is neither a folder nor s3://bucket/prefix")
     return where.rstrip("/")
+
+
+def _file(env: Mapping[str, str], variable: str) -> Path | None:
+    value = env.get(variable)
+    if not value:
+        return None
+    if not Path(value).is_file():
+        raise SettingsError(f"{variable}: {value!r} is no file")
+    return Path(value)
 
 
 def _base_url(env: Mapping[str, str], variable: str) -> str | None:

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -123,6 +125,31 @@ def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
 )
 def test_wrong_usage_and_unreadable_files_exit_with_2(grace, args):
     assert grace(*args).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "command", ["backfill --from 2026-03-01 --to 2026-03-01", "deliver", "serve"]
+)
+def test_a_bad_variable_is_wrong_usage_of_every_command(command, tmp_path):
+    # In a process of its own: what the commands import reads the environment too.
+    code = "from grace_assets.cli import main; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", code, *command.split()],
+        env={**os.environ, "GRACE_DATA_DIR": str(tmp_path), "GRACE_TIMEZONE": "Mars/Olympus"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "Error: GRACE_TIMEZONE: 'Mars/Olympus'" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_first_partition_to_come_is_told(grace, monkeypatch):
+    monkeypatch.setenv("GRACE_START_DATE", "2999-01-01")
+    told = grace("backfill", "--from", YESTERDAY, "--to", YESTERDAY)
+    assert told.exit_code == 2
+    assert "GRACE_START_DATE: 2999-01-01 is in the future" in told.output
 
 
 @pytest.mark.parametrize("option", [(), ("--kpis",)])

@@ -165,12 +165,14 @@ def test_briefs_can_be_switched_off_and_moved():
         ("ENABLE_AUTO_STATUS_BRIEFS", "maybe"),
         ("STATUS_BRIEF_EMPTY_DAYS", "sometimes"),
         ("GRACE_PUBLIC_URL", "grace.example"),
+        ("GRACE_KPI_CATALOG", "/nowhere/kpis.yaml"),
+        ("STATUS_BRIEF_CRON", "daily at 8"),
         ("DAGSTER_UI_URL", "https://ann:secret@dagster.example"),
     ],
 )
 def test_a_bad_variable_is_named(variable, value):
     with pytest.raises(SettingsError, match=variable) as caught:
-        Settings.from_env({variable: value})
+        build_definitions(Settings.from_env({variable: value}))
     assert "secret" not in str(caught.value)
 
 
