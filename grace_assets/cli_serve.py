@@ -21,6 +21,9 @@ from grace_assets.settings import Settings
 if TYPE_CHECKING:
     from grace_assets.api.access import Access
 
+PORT = click.IntRange(0, 65_535)
+"""Sockets take a higher number for what is left of it by 65,536."""
+
 
 @click.command()
 @click.argument("question")
@@ -73,8 +76,8 @@ def search(
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=3000, show_default=True)
-@click.option("--dashboard-port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=3000, show_default=True)
+@click.option("--dashboard-port", type=PORT, default=8000, show_default=True)
 def dev(host: str, port: int, dashboard_port: int) -> None:
     """Start the Dagster UI and its daemon on the data directory's instance, and the dashboard."""
     from grace_assets.instance import use_home
@@ -105,7 +108,7 @@ def dev(host: str, port: int, dashboard_port: int) -> None:
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", type=PORT, default=8000, show_default=True)
 def serve(host: str, port: int) -> None:
     """The dashboard and the HTTP API: missions in, analytics and briefs out."""
     from grace_assets.serving import server
@@ -118,7 +121,7 @@ def serve(host: str, port: int) -> None:
 @click.command()
 @click.option("--transport", type=click.Choice(["stdio", "http"]), default="stdio")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Of http.")
-@click.option("--port", default=8001, show_default=True, help="Of http.")
+@click.option("--port", type=PORT, default=8001, show_default=True, help="Of http.")
 def mcp(transport: str, host: str, port: int) -> None:
     """An MCP server: assistants read outcomes, briefs and trends, and ask. Needs the extra mcp."""
     try:

@@ -120,6 +120,8 @@ def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
         ["backfill", "--from", "2026-03-01", "--to", "2999-01-01"],
         ["brief", "--date", "tomorrow"],
         ["deliver", "--date", datetime.now(UTC).date().isoformat()],
+        ["serve", "--port", "99999"],
+        ["serve", "--port", "-1"],
         ["nonsense"],
     ],
 )
