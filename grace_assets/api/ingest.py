@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from grace_assets.api.access import Refusal, problem, problem_answer, problems
 from grace_assets.api.strict_json import NotAllowed, NotJson, broken_rule, split
-from grace_assets.core.events import day_of
+from grace_assets.core.events import MissionEvent, day_of
 from grace_assets.lake.arrivals import Rejected
 from grace_assets.lake.blocks import Line
 from grace_assets.lake.landing import Landing
@@ -68,7 +69,10 @@ EXAMPLE = {
     "trigger": {"metric": "latency_ms", "observed": 520, "threshold": 500},
     "actions": ["scaled workers from 4 to 8"],
 }
-_EVENT = {"type": "object", "required": ["mission_id", "domain_id", "started_at", "completed_at"]}
+_EVENT = {
+    "type": "object",
+    "required": [field.name for field in msgspec.structs.fields(MissionEvent) if field.required],
+}
 _EVENTS = {"oneOf": [_EVENT, {"type": "array", "items": _EVENT, "minItems": 1}]}
 
 

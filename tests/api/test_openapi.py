@@ -45,6 +45,15 @@ def test_every_answer_is_one_that_the_openapi_describes(tmp_path):
             ask(operation, each)
 
 
+def test_every_field_that_a_mission_needs_is_named(document):
+    body = document["paths"]["/api/missions/events"]["post"]["requestBody"]["content"]
+    one, many = body["application/json"]["schema"]["oneOf"]
+    assert one == many["items"]
+    assert set(one["required"]) == {
+        *("mission_id", "domain_id", "started_at", "completed_at", "success")
+    }
+
+
 def test_every_figure_is_defined_by_the_page_of_definitions(document):
     schemas = document["components"]["schemas"]
     figures = ("DomainTrend", "AnalyticsStats", "MttrPoint", "EffectivenessPoint", "MissionCount")
