@@ -53,8 +53,8 @@ def _daily_brief_schedule(
     def daily_brief_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         at = context.scheduled_execution_time.astimezone(ZoneInfo(settings.timezone))
         day = (at.date() - timedelta(days=1)).isoformat()
-        return dg.RunRequest(
-            run_key=f"brief:{day}", partition_key=day, tags={DELIVER_TAG: "always"}
-        )
+        # Who started the schedule in the UI, once, has not switched briefs on for ever.
+        tags = {DELIVER_TAG: "always"} if settings.briefs_enabled else {}
+        return dg.RunRequest(run_key=f"brief:{day}", partition_key=day, tags=tags)
 
     return daily_brief_schedule

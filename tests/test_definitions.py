@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from grace_assets.assets.daily import OWNER, PREVIEW_CHARACTERS, preview
+from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
 from grace_assets.settings import Settings, SettingsError
@@ -155,6 +157,19 @@ def test_briefs_can_be_switched_off_and_moved():
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert schedule.cron_schedule == "30 6 * * 1-5"
     assert schedule.execution_timezone == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_a_schedule_started_by_hand_sends_only_what_is_switched_on(enabled):
+    definitions = build_definitions(Settings.from_env({"ENABLE_AUTO_STATUS_BRIEFS": enabled}))
+    at = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    with dg.build_schedule_context(
+        scheduled_execution_time=at, repository_def=definitions.get_repository_def()
+    ) as context:
+        tick = definitions.resolve_schedule_def("daily_brief_schedule").evaluate_tick(context)
+    (request,) = tick.run_requests
+    assert request.partition_key == "2026-03-01"
+    assert request.tags.get(DELIVER_TAG) == ("always" if enabled == "true" else None)
 
 
 @pytest.mark.parametrize(
