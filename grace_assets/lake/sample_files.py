@@ -83,24 +83,33 @@ def _read_parquet(path: Path) -> Iterator[SampleBatch]:
     names = file.schema_arrow.names
     _require_columns(path, names)
     kind = file.schema_arrow.field("timestamp").type
-    if not pa.types.is_timestamp(kind) or kind.tz is None:
-        raise SampleFileError(f"{path}: timestamp: must be a timestamp with a time zone")
+    if not (_is_text(kind) or (pa.types.is_timestamp(kind) and kind.tz)):
+        raise SampleFileError(f"{path}: timestamp: must be text or a timestamp with a time zone")
     before = 0
     for part in file.iter_batches(PARQUET_ROWS, columns=SCHEMA.names):
         yield _of_parquet(pa.Table.from_batches([part]).select(SCHEMA.names), before)
         before += part.num_rows
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _of_parquet(rows: pa.Table, before: int) -> SampleBatch:
-    rows = rows.set_column(3, "timestamp", rows["timestamp"].cast(SCHEMA.field("timestamp").type))
+    time = rows["timestamp"]
+    if _is_text(time.type):
+        moments = _moments(time.cast(pa.string()))
+    else:
+        moments = time.cast(SCHEMA.field("timestamp").type)
     text = [rows[name].cast(pa.string()) for name in ("source", "domain_id", "metric")]
     value = rows["value"].cast(pa.float64())
     lines = np.arange(1, rows.num_rows + 1) + before
     raw = [name.combine_chunks() for name in text]
     return _validate(
         lines,
-        dict(zip(SCHEMA.names, [*text, rows["timestamp"], value], strict=True)),
-        lambda i: f"{raw[0][i]},{raw[1][i]},{raw[2][i]},{rows['timestamp'][i]},{value[i]}".encode(),
+        dict(zip(SCHEMA.names, [*text, moments, value], strict=True)),
+        lambda i: f"{raw[0][i]},{raw[1][i]},{raw[2][i]},{time[i]},{value[i]}".encode(),
     )
 
 

@@ -140,6 +140,19 @@ def test_times_are_read_as_rfc_3339_has_them_also_beside_a_bad_one(tmp_path):
         assert [one.line for one in rejected] == [5] * len(bad)
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())])
+def test_parquet_may_hold_times_as_text(tmp_path, kind):
+    table = rows((T0, 1.5), (T1, 2.0), (T1, 3.0), (T1, 4.0))
+    text = ["2026-03-01T23:59:00Z", "2026-03-02T01:00:00+01:00", "2026-03-02T00:00:00", None]
+    pq.write_table(
+        table.set_column(3, "timestamp", pa.array(text).cast(kind)), tmp_path / "a.parquet"
+    )
+    taken, rejected = whole(tmp_path / "a.parquet")
+    assert taken == table.slice(0, 2).to_pylist()
+    assert [(bad.line, bad.field) for bad in rejected] == [(3, "timestamp"), (4, "timestamp")]
+    assert b"2026-03-02T00:00:00" in rejected[0].raw
+
+
 def test_a_sample_of_the_second_year_and_of_the_last_but_one_is_stored(tmp_path):
     store = SampleStore(tmp_path)
     far = [datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, 23, 59, 59, tzinfo=UTC)]
