@@ -118,7 +118,7 @@ class Semantic:
                 rows = self._world.vectors()
                 self._ids = np.array([id_ for id_, _ in rows], np.int64)
                 joined = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
-                self._vectors = joined.reshape(len(rows), -1).astype(np.float32)
+                self._vectors = joined.reshape(len(rows), -1 if rows else 0).astype(np.float32)
                 self._version = version
             return self._ids, self._vectors
 

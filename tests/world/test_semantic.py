@@ -60,6 +60,11 @@ def test_another_process_finds_the_vectors_that_one_made(world, tmp_path):
     assert ids(again.search("stuck bulk emails")) == ["mail"]
 
 
+def test_nothing_is_found_where_nothing_was_written_yet(world):
+    search = Semantic(world)
+    assert search.search("stuck newsletters") == search.nearest("stuck newsletters") == []
+
+
 def test_filters_hold_for_meaning_as_for_words(world):
     world.replace_day(DAY, "mission", [document("mail", **MAIL)])
     search = Semantic(world)
