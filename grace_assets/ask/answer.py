@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import pyarrow.compute as pc
 
 from grace_assets.ask import tell_figures, tell_loop, tell_metrics, tell_missions, tell_trends
 from grace_assets.ask.days import as_names
 from grace_assets.ask.facts import Facts
 from grace_assets.ask.known import Known
 from grace_assets.ask.notes import Note, Notes
+from grace_assets.ask.periods import period_up_to
 from grace_assets.ask.question import NotUnderstood, Question, understand
 from grace_assets.ask.telling import Result, Telling
+from grace_assets.core.calendar_windows import Window
+from grace_assets.core.schemas import DATE
 from grace_assets.core.wording import clean, listed
 from grace_assets.lake.analytics import Analytics
 
@@ -87,7 +92,7 @@ class Answerer:
         if isinstance(read, NotUnderstood):
             related = self._notes.find(text, kind="mission", limit=_RELATED) if self._notes else []
             return _unknown(read.why, read.examples, read.nearest, related)
-        facts = Facts(self._analytics, read, today)
+        facts = self._facts(read, today)
         t = Telling()
         for reading in read.readings:
             t.say(f"I {t.quote(reading, 200)}.")
@@ -97,6 +102,19 @@ class Answerer:
             logger.error("an answer was withheld: %s stands in no row", ", ".join(wrong))
             return _unknown("My answer held a number that no row supports, so I withhold it.", ())
         return self._told(facts, t.text, result, facts.judged_at or now)
+
+    def _facts(self, asked: Question, today: date) -> Facts:
+        """The rows asked for; where no days were named, those up to the last that has some."""
+        facts = Facts(self._analytics, asked, today)
+        if facts.n or not asked.period.defaulted or asked.kind in (*_WITHOUT_MISSIONS, *_COUNTS):
+            return facts
+        before = Window(self._known.first_day(today), asked.period.start - timedelta(days=1))
+        days = self._analytics.rows("domain_daily", before, ("domain_id",), asked.domain)[DATE]
+        if (last := pc.max(days).as_py()) is None:
+            return facts
+        period = period_up_to(date.fromisoformat(last), before.first)
+        older = Facts(self._analytics, replace(asked, period=period), today)
+        return older if older.n else facts
 
     def _result(self, facts: Facts, t: Telling) -> Result:
         kind = facts.question.kind

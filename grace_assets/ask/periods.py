@@ -49,6 +49,14 @@ def default_period(today: date, first_day: date) -> Period:
     return Period(start, today, f"the last {DEFAULT_DAYS} days", defaulted=True, unfinished=True)
 
 
+def period_up_to(last: date, first_day: date) -> Period:
+    """As `default_period`, up to the last mission, where those days had none."""
+    start = max(last - timedelta(days=DEFAULT_DAYS - 1), first_day)
+    words = f"the {DEFAULT_DAYS} days to the last mission"
+    note = f"the last {DEFAULT_DAYS} days had none"
+    return Period(start, last, words, defaulted=True, note=note)
+
+
 def whole_record(today: date, first_day: date) -> Period:
     """Everything on record: for a question on one mission, which has a day of its own."""
     start = min(first_day, today)

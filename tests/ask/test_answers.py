@@ -116,6 +116,21 @@ def test_what_cannot_be_answered_says_why_and_what_could_be_asked(ask, question,
     assert ask(answer["examples"][0])["kind"] != "unknown"
 
 
+def test_where_the_last_days_had_no_mission_those_up_to_the_last_one_are_told(story, ask):
+    later = Answerer(Analytics(Lake(story)), lambda: noon(TODAY + timedelta(days=300)), UTC)
+    for question in ("Did the fix work?", "What's the MTTR?", "MTTR of payments"):
+        then, now = later(question), ask(question)
+        assert then["window"] == now["window"]
+        assert (then["value"], then["sources"]) == (now["value"], now["sources"])
+        assert "2026-03-20 (the 30 days to the last mission, UTC; the last 30 days had none)" in (
+            then["answer"]
+        )
+        assert not then["partial"]
+    # A count of none is an answer, and days that are named are meant.
+    assert later("How many missions were there?")["value"] == 0
+    assert later("What was the MTTR in the last 30 days?")["value"] is None
+
+
 def test_every_reason_that_the_story_holds_is_told_in_words(story):
     lake = Lake(story)
     codes = {
