@@ -32,6 +32,9 @@ _FIRST, _END = datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
+_UNREADABLE = (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowTypeError, pa.ArrowNotImplementedError)
+
+
 class SampleFileError(ValueError):
     """A sample file that cannot be read at all; the message names the file and why."""
 
@@ -74,7 +77,10 @@ def read_file(path: Path) -> Iterator[SampleBatch]:
         raise SampleFileError(f"{path}: KPI samples come as .parquet, .csv or .jsonl")
     try:
         yield from reader(path)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (*_UNREADABLE, OSError) as error:
+        # The disk's own errors have a number; what Arrow says of a broken page has none.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise SampleFileError(f"{path}: {error}") from error
 
 
@@ -149,7 +155,7 @@ def _read_csv(path: Path) -> Iterator[SampleBatch]:
 
 
 def _csv_line(rows: pa.Table, index: int) -> bytes:
-    return ",".join(str(rows[name][index]) for name in rows.column_names).encode()
+    return ",".join(str(column[index]) for column in rows.columns).encode()
 
 
 def _read_jsonl(path: Path) -> Iterator[SampleBatch]:
@@ -170,7 +176,7 @@ def read_lines(lines: Sequence[Line]) -> SampleBatch:
         try:
             samples.append(_DECODER.decode(line.raw))
             good.append(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rejected.append(BadSample(line.number, None, str(error), line.raw))
     rows = pa.table({name: [getattr(s, name) for s in samples] for name in SCHEMA.names})
     columns = _from_text(
@@ -190,6 +196,8 @@ def _text_or_value(name: str) -> pa.DataType:
 def _require_columns(path: Path, names: Sequence[str]) -> None:
     if missing := [name for name in SCHEMA.names if name not in names]:
         raise SampleFileError(f"{path}: has no column {', '.join(missing)}")
+    if twice := [name for name in SCHEMA.names if names.count(name) > 1]:
+        raise SampleFileError(f"{path}: has the column {', '.join(twice)} twice")
 
 
 def _from_text(rows: pa.Table) -> dict[str, pa.ChunkedArray]:

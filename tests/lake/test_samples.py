@@ -181,6 +181,52 @@ def test_a_file_that_is_no_sample_file_says_why(tmp_path):
             list(read_file(tmp_path / name))
 
 
+def broken_parquet(path: Path) -> None:
+    """A file that is sound at both ends, and whose first page is not."""
+    pq.write_table(rows((T0, 1.0)), path)
+    content = bytearray(path.read_bytes())
+    content[4:60] = bytes(byte ^ 0x5A for byte in content[4:60])
+    path.write_bytes(content)
+
+
+def test_a_file_that_arrow_cannot_read_stops_nobody_and_says_why(tmp_path):
+    names = ",".join(SCHEMA.names)
+    (tmp_path / "twice.csv").write_text(f"{names},value\ns,payments,m,2026-03-01T00:00:00Z,1,2\n")
+    twice = rows((T0, 1.0)).append_column("value", pa.array([2.0]))
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    nested = rows((T0, 1.0)).set_column(2, "metric", pa.array([{"name": "m"}]))
+    pq.write_table(nested, tmp_path / "nested.parquet")
+    broken_parquet(tmp_path / "broken.parquet")
+    for name, reason in (
+        ("twice.csv", "column value twice"),
+        ("twice.parquet", "column value twice"),
+        ("nested.parquet", "cast from struct"),
+        ("broken.parquet", "page header"),
+    ):
+        with pytest.raises(SampleFileError, match=f"(?s){name}: .*{reason}"):
+            list(read_file(tmp_path / name))
+
+
+def test_a_column_that_is_none_of_ours_may_stand_there_twice(tmp_path):
+    path = tmp_path / "a.csv"
+    line = "s,payments,m,2026-03-01T00:00:00Z,{},x,y"
+    lines = [",".join([*SCHEMA.names, "note", "note"]), line.format(1), line.format("soon")]
+    path.write_text("\n".join(lines))
+    taken, rejected = whole(path)
+    assert [row["value"] for row in taken] == [1.0]
+    assert [bad.raw.decode() for bad in rejected] == [lines[2]]
+
+
+def test_a_line_nested_beyond_reason_is_rejected_alone(tmp_path):
+    path = tmp_path / "a.jsonl"
+    good = '{"source":"s","domain_id":"payments","metric":"m","timestamp":"2026-03-01T00:00:00Z",'
+    deep = "[" * 100_000 + "]" * 100_000
+    path.write_text(f'{good}"value":1}}\n{good}"value":2,"more":{deep}}}\n{good}"value":3}}\n')
+    taken, rejected = whole(path)
+    assert [row["value"] for row in taken] == [1.0, 3.0]
+    assert [bad.line for bad in rejected] == [2]
+
+
 def test_a_file_of_many_batches_is_read_whole_and_its_lines_keep_their_numbers(
     tmp_path, monkeypatch
 ):
