@@ -264,8 +264,8 @@ MUTATIONS = (
         "notify/slack.py",
         (
             (
-                'retry_after(response.headers.get("Retry-After"), datetime.now(UTC))',
-                "DEFAULT_WAIT",
+                'requested_wait(response.headers.get("Retry-After"), datetime.now(UTC))',
+                "None",
             ),
         ),
         _tests("notify/test_slack.py", "long_retry_after"),

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from grace_assets.notify.channels import Slack
 from grace_assets.notify.outcome import Outcome
+from grace_assets.notify.retry_after import requested_wait
 from grace_assets.notify.tls import verifying_context
 from grace_assets.notify.unlogged import unlogged
 
@@ -155,26 +155,9 @@ def judge(response: httpx.Response, body: str) -> Outcome:
     if code == 200 and word == "ok":
         return Outcome("sent")
     if code in TRY_LATER:
-        wait = retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+        asked = requested_wait(response.headers.get("Retry-After"), datetime.now(UTC))
+        wait = DEFAULT_WAIT if asked is None else min(asked, LONGEST_WAIT)
         return Outcome("pending", f"asked to wait (HTTP {code})", wait)
     if 300 <= code < 500:
         return Outcome("rejected", word if word in REFUSALS else f"HTTP {code}")
     return Outcome("unknown", f"ambiguous answer (HTTP {code})")
-
-
-def retry_after(header: str | None, now: datetime) -> timedelta:
-    """`Retry-After` in seconds or as an HTTP date (RFC 9110 10.2.3); `now` is aware.
-
-    `DEFAULT_WAIT` where absent or unreadable; never longer than `LONGEST_WAIT`.
-    """
-    value = (header or "").strip()
-    if value.isascii() and value.isdigit():
-        # Nine digits are years already, and more than a timedelta may hold.
-        return min(timedelta(seconds=int(value[:9])), LONGEST_WAIT)
-    try:
-        # Not astimezone: it overflows at the end of the year 9999, a subtraction does not.
-        date = parsedate_to_datetime(value)
-        wait = (date if date.tzinfo else date.replace(tzinfo=UTC)) - now
-    except (ValueError, TypeError, OverflowError):
-        return DEFAULT_WAIT
-    return min(max(wait, DEFAULT_WAIT), LONGEST_WAIT)

@@ -14,12 +14,12 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 import tenacity
 
+from grace_assets.notify.retry_after import requested_wait
 from grace_assets.notify.tls import verifying_context
 
 MAX_BYTES = 64 * 2**20
@@ -192,7 +192,8 @@ def _check(response: httpx.Response, host: str) -> None:
     """Raises `SourceError` for an answer whose body is of no use, before it is read."""
     status = response.status_code
     if status in _RETRIED:
-        after = _retry_after(response.headers.get("retry-after"))
+        asked = requested_wait(response.headers.get("retry-after"), datetime.now(UTC))
+        after = None if asked is None else asked.total_seconds()
         raise _TryAgain(f"http_{status}", f"{host} answered {status}", after)
     if 300 <= status < 400:
         raise SourceError("redirect", f"{host} answered with a redirect, which is not followed")
@@ -202,15 +203,3 @@ def _check(response: httpx.Response, host: str) -> None:
     # Packed twice, a single read unpacks to gigabytes before it can be counted.
     if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity", "gzip"):
         raise SourceError("bad_answer", f"{host} answered in an encoding that was not asked for")
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait, from either form of the header; None for anything else."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None

@@ -195,27 +195,6 @@ def test_the_attempt_of_a_wrong_clock_does_not_make_a_run_wait(post: Post, webho
     assert post(earlier)[0].status == "sent"
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("7", 7),
-        ("0", 0),
-        ("1000000000", 600),
-        ("9" * 5000, 600),
-        (None, 0.005),
-        ("soon", 0.005),
-        ("-1", 0.005),
-        ("Mon, 02 Mar 2026 08:01:00 GMT", 60),
-        ("Mon, 02 Mar 2026 08:01:00 -0000", 60),
-        ("Mon, 02 Mar 2026 07:00:00 GMT", 0.005),
-        ("Fri, 31 Dec 9999 23:59:59 -1200", 600),
-    ],
-)
-def test_retry_after_in_all_its_forms(header: str | None, seconds: float):
-    now = datetime(2026, 3, 2, 8, tzinfo=UTC)
-    assert slack.retry_after(header, now) == timedelta(seconds=seconds)
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST"])
 def test_no_log_line_holds_the_webhook(tmp_path: Path, caplog: pytest.LogCaptureFixture, host: str):
     caplog.set_level(logging.DEBUG)

@@ -75,6 +75,14 @@ def test_a_wait_that_is_asked_for_is_kept(form):
     assert 0.9 <= time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("wait", ["\u00b2", "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"])
+def test_a_wait_that_cannot_be_read_is_none(wait):
+    def answer(handler, number):
+        reply(handler, 503 if number == 1 else 200, b"fine", retry_after=wait)
+
+    assert ask(answer, 20)[0] == b"fine"
+
+
 def test_a_wait_beyond_the_deadline_ends_at_once():
     started = time.monotonic()
     found, requests = ask(lambda h, n: reply(h, 429, retry_after="3600"), 3)
