@@ -147,7 +147,7 @@ def holds_sensor(store: StoreResource) -> dg.SensorResult:
     now = store.now()
     with store.landing() as landing:
         due = landing.waiting.due("hold", now)
-    return due_requests({day: at for day, at in due.items() if DAILY.has_partition_key(day)}, now)
+    return due_requests(due, now)
 
 
 def days_waiting(instance: dg.DagsterInstance, *jobs: str) -> set[str]:
@@ -167,13 +167,13 @@ def days_waiting(instance: dg.DagsterInstance, *jobs: str) -> set[str]:
 
 
 def due_requests(due: Mapping[str, datetime], now: datetime) -> dg.SensorResult:
-    """Runs for days whose verdicts can change by now."""
+    """Runs for days whose verdicts can change by now; days before GRACE_START_DATE have none."""
     # The hour is part of the key: a run that failed is tried again an hour later, and one that
     # is still queued is not doubled within the hour.
     hour = now.strftime("%Y-%m-%dT%H")
     requests = [
         request(span, f"{hour}|" + ",".join(f"{day}@{due[day]:%FT%T.%f}" for day in span))
-        for span in spans(due)
+        for span in spans(filter(DAILY.has_partition_key, due))
     ]
     return dg.SensorResult(
         run_requests=requests, skip_reason=None if requests else "nothing is due"
@@ -194,7 +194,7 @@ def due_deliveries_sensor(
     waiting = days_waiting(context.instance, delivery_job.name) if due else set()
     requests = [
         request([day], f"{now:%Y-%m-%dT%H:%M}", {DELIVER_TAG: "always"})
-        for day in due
+        for day in filter(DAILY.has_partition_key, due)
         if day not in waiting
     ]
     return dg.SensorResult(

@@ -14,6 +14,7 @@ from grace_assets.partitions import DAILY, RANGE_END_TAG, RANGE_START_TAG
 from grace_assets.resources import StoreResource
 from grace_assets.sensors import (
     AGAIN_TAG,
+    holds_sensor,
     lost_runs_sensor,
     mission_events_sensor,
     pending_verdicts_sensor,
@@ -217,6 +218,18 @@ def test_pending_verdicts_are_judged_when_their_window_closes(store, tick):
     assert covered(first) == [("2026-03-01",) * 2]
     again = tick(pending_verdicts_sensor)
     assert [r.run_key for r in again] == [r.run_key for r in first]
+
+
+@pytest.mark.parametrize(
+    ("what", "sensor"), [("rejudge", pending_verdicts_sensor), ("hold", holds_sensor)]
+)
+def test_a_day_that_fell_due_and_is_no_partition_keeps_no_other_waiting(store, tick, what, sensor):
+    # GRACE_START_DATE was set later meanwhile, say.
+    gone, there = "2024-12-31", "2026-03-01"
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    with store.landing() as landing:
+        landing.waiting.set_due(what, [gone, there], {gone: at, there: at})
+    assert covered(tick(sensor)) == [(there, there)]
 
 
 def test_the_brief_schedule_asks_for_the_day_before_in_local_time():
