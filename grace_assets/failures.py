@@ -9,7 +9,7 @@ import dagster as dg
 
 from grace_assets.instance import PROCESS_TAG
 from grace_assets.notify.lease import certainly_gone
-from grace_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.partitions import span_of
 from grace_assets.resources import DeliveryResource, StoreResource
 from grace_assets.run_history import what_failed
 
@@ -136,6 +136,5 @@ def alike(
 
 def partitions_of(run: dg.DagsterRun) -> str:
     """The partition or range of a run, as printed; empty where it has none."""
-    first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG) or ""
-    last = run.tags.get(RANGE_END_TAG) or first
+    first, last = span_of(run.tags)
     return first if first == last else f"{first}…{last}"

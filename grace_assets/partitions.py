@@ -1,5 +1,7 @@
 """The one partitions definition: local calendar days, the current one included."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from grace_assets.settings import Settings
@@ -18,3 +20,9 @@ def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 DAILY = daily_partitions(Settings.from_env())
+
+
+def span_of(tags: Mapping[str, str]) -> tuple[str, str]:
+    """First and last partition of a run with these tags; two empty strings where it has none."""
+    first = tags.get(RANGE_START_TAG) or tags.get(PARTITION_TAG) or ""
+    return first, tags.get(RANGE_END_TAG) or first

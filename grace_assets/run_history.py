@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.partitions import span_of
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
@@ -80,7 +80,6 @@ def plain(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> "lis
         assets = frozenset().union(*steps.values())
         success = run.status == dg.DagsterRunStatus.SUCCESS
         failed_steps, failure = ([], "") if success else what_failed(instance, run.run_id)
-        first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG) or ""
         origin = run.remote_job_origin
         runs.append(
             Run(
@@ -95,7 +94,7 @@ def plain(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> "lis
                 broken=frozenset() if success else _made_by(failed_steps, steps) or assets,
                 failure=failure,
                 location=origin.location_name if origin else "",
-                part=(first, run.tags.get(RANGE_END_TAG) or first),
+                part=span_of(run.tags),
             )
         )
     return runs

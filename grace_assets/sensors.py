@@ -11,7 +11,7 @@ from grace_assets.assets.delivery import DELIVER_TAG
 from grace_assets.failures import MAX_RUNS, WILL_RETRY_TAG
 from grace_assets.instance import PROCESS_TAG
 from grace_assets.jobs import brief_job, delivery_job, holds_job, missions_job
-from grace_assets.partitions import DAILY, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from grace_assets.partitions import DAILY, RANGE_END_TAG, RANGE_START_TAG, span_of
 from grace_assets.resources import StoreResource
 from grace_assets.run_history import what_failed
 from grace_assets.settings import Settings
@@ -159,10 +159,10 @@ def days_waiting(instance: dg.DagsterInstance, *jobs: str) -> set[str]:
     days: set[str] = set()
     for job in jobs:
         for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=NOT_BEGUN)):
-            first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
+            first, last = span_of(run.tags)
             # A person may have asked for some of the job's assets only.
             if first and not run.asset_selection:
-                days.update(days_around([first, run.tags.get(RANGE_END_TAG) or first], 0, 0))
+                days.update(days_around([first, last], 0, 0))
     return days
 
 
@@ -219,7 +219,7 @@ def lost_runs_sensor(context: dg.SensorEvaluationContext, store: StoreResource) 
         updated_after=store.now() - LOST_HISTORY,
     )
     for run in instance.get_runs(given_up, limit=MAX_RUNS):
-        first = run.tags.get(RANGE_START_TAG) or run.tags.get(PARTITION_TAG)
+        first, last = span_of(run.tags)
         times = int(run.tags.get(AGAIN_TAG, 0)) + 1
         # Whoever gave a `grace` command runs it again, and so does who asked for some assets.
         by_hand = PROCESS_TAG in run.tags or run.asset_selection
@@ -229,7 +229,7 @@ def lost_runs_sensor(context: dg.SensorEvaluationContext, store: StoreResource) 
         retries = int(run.tags.get("dagster/retry_number", 0))
         if retries >= instance.run_retries_max_retries or what_failed(instance, run.run_id)[0]:
             continue
-        days = days_around([first, run.tags.get(RANGE_END_TAG) or first], 0, 0)
+        days = days_around([first, last], 0, 0)
         tags = {name: run.tags[name] for name in (DELIVER_TAG,) if name in run.tags}
         tags[AGAIN_TAG] = str(times)
         requests.append(request(days, f"again {run.run_id}", tags, run.job_name))
