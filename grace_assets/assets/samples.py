@@ -79,14 +79,14 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
     from grace_assets.sources.http import Endpoint, SourceError
     from grace_assets.sources.pull import SOURCE, Pulled, pull
 
-    now, pulled = store.now(), Pulled()
+    now, log, pulled = store.now(), store.source_log(), Pulled()
     columns = ["domain_id", "started_at", "completed_at"]
     missions = store.lake().read("mission_events", days, columns)
     if missions.num_rows:
         try:
             endpoint = Endpoint.of(url, environ.get("PROMETHEUS_BEARER_TOKEN"))
             wanted = reaches(store, missions)
-            pulled = pull(store.root, store.samples(), endpoint, store.catalogue(), wanted, now)
+            pulled = pull(log, store.samples(), endpoint, store.catalogue(), wanted, now)
         except SourceError as error:
             metrics = [name for name, rule in store.catalogue().rules if rule.promql]
             pulled.failed = dict.fromkeys(metrics, error)
@@ -96,7 +96,7 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
         for day in failed_days
         for metric, error in pulled.failed.items()
     ]
-    store.source_log().replace_failures(days, failures)
+    log.replace_failures(days, failures)
     # Of older days nobody waits for a verdict: they are asked for when they are made again.
     recent = (store.today() - TRY_FOR).isoformat()
     again = {day: now + TRY_AGAIN for day in failed_days if day >= recent}

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from grace_assets.core.catalogue import Catalogue, MetricRule
 from grace_assets.core.moments import micros
@@ -48,7 +47,7 @@ class Stretch:
 
 
 def pull(
-    root: Path,
+    log: SourceLog,
     store: SampleStore,
     endpoint: Endpoint,
     catalogue: Catalogue,
@@ -59,7 +58,7 @@ def pull(
     """Fetch the metrics that the catalogue has a `promql` for.
 
     Args:
-        root: where the log of what was asked lies; samples go to `store`.
+        log: what was fetched before; samples go to `store`.
         reaches: per domain, from its first reference window to the end of its last window.
         now: nothing later is asked for.
 
@@ -67,7 +66,6 @@ def pull(
     is not waited for again with each of them.
     """
     pulled = Pulled()
-    log = SourceLog(root)
     gone: SourceError | None = None
     with Exchange(endpoint, total_seconds) as exchange:
         for metric, rule in catalogue.rules:

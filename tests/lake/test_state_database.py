@@ -9,12 +9,15 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
+from grace_assets.assets.samples import pull_for
 from grace_assets.lake.blocks import Line
 from grace_assets.lake.database import StateError, open_database
 from grace_assets.lake.landing import Landing
 from grace_assets.lake.source_log import Failure
 from grace_assets.resources import StoreResource
+from tests import rows
 from tests.conftest import encode, event
+from tests.sources.awkward import reply, server
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
@@ -34,6 +37,23 @@ def url(postgresql, monkeypatch):
 def hosts(tmp_path: Path) -> tuple[StoreResource, StoreResource]:
     """Two of them, which share no folder."""
     return tuple(StoreResource(data_dir=str(tmp_path / name), timezone="UTC") for name in "ab")
+
+
+def test_what_one_host_fetched_from_a_source_no_other_asks_for(url, tmp_path, monkeypatch):
+    rules = tmp_path / "kpis.yaml"
+    rules.write_text("latency_ms: {direction: lower, promql: 'a{d=~\"$domains\"}'}")
+    nothing = b'{"status": "success", "data": {"resultType": "matrix", "result": []}}'
+    day, asked = rows.DAY.isoformat(), []
+    with server(lambda handler, _: reply(handler, 200, nothing)) as source:
+        monkeypatch.setenv("PROMETHEUS_URL", source.url)
+        for host in hosts(tmp_path):
+            store = host.model_copy(update={"catalogue_file": str(rules)})
+            store.lake().replace(
+                "mission_events", [day], rows.table("mission_events", [rows.event()])
+            )
+            asked.append(pull_for(store, [day]).queries)
+    assert asked[0] > 0
+    assert asked[1] == 0
 
 
 def test_what_one_host_took_in_another_makes_tables_of(url, tmp_path):

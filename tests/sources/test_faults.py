@@ -12,6 +12,7 @@ import pytest
 
 from grace_assets.core.catalogue import parse_catalogue
 from grace_assets.lake.samples import SampleStore
+from grace_assets.lake.source_log import SourceLog
 from grace_assets.sources import http
 from grace_assets.sources.http import Endpoint, Exchange, SourceError
 from grace_assets.sources.pull import pull
@@ -129,7 +130,12 @@ def test_a_host_that_cannot_be_reached_is_waited_for_once(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Exchange, "_once", counted)
     pulled = pull(
-        tmp_path, SampleStore(tmp_path), Endpoint.of("http://127.0.0.1:9"), CATALOGUE, REACH, NOW
+        SourceLog(tmp_path),
+        SampleStore(tmp_path),
+        Endpoint.of("http://127.0.0.1:9"),
+        CATALOGUE,
+        REACH,
+        NOW,
     )
     assert {name: error.code for name, error in pulled.failed.items()} == {
         "a_ms": "unreachable",
@@ -213,7 +219,12 @@ def test_an_answer_of_another_shape_fails_its_metric_and_not_the_next(tmp_path, 
 
     with server(answer) as source:
         pulled = pull(
-            tmp_path, SampleStore(tmp_path), Endpoint.of(source.url), CATALOGUE, REACH, NOW
+            SourceLog(tmp_path),
+            SampleStore(tmp_path),
+            Endpoint.of(source.url),
+            CATALOGUE,
+            REACH,
+            NOW,
         )
     assert {name: error.code for name, error in pulled.failed.items()} == {"a_ms": code}
     assert pulled.samples == {"b_ms": 1}
@@ -224,7 +235,12 @@ def test_an_incomplete_answer_is_kept_and_asked_for_again(tmp_path):
     with server(lambda h, n: reply(h, 200, partial)) as source:
         for _ in range(2):
             pulled = pull(
-                tmp_path, SampleStore(tmp_path), Endpoint.of(source.url), CATALOGUE, REACH, NOW
+                SourceLog(tmp_path),
+                SampleStore(tmp_path),
+                Endpoint.of(source.url),
+                CATALOGUE,
+                REACH,
+                NOW,
             )
             assert {error.code for error in pulled.failed.values()} == {"partial"}
             assert pulled.samples == {"a_ms": 1, "b_ms": 1}
@@ -236,7 +252,12 @@ def test_a_remark_on_the_style_of_a_query_makes_no_answer_incomplete(tmp_path):
     with server(lambda h, n: reply(h, 200, body)) as source:
         assert (
             pull(
-                tmp_path, SampleStore(tmp_path), Endpoint.of(source.url), CATALOGUE, REACH, NOW
+                SourceLog(tmp_path),
+                SampleStore(tmp_path),
+                Endpoint.of(source.url),
+                CATALOGUE,
+                REACH,
+                NOW,
             ).failed
             == {}
         )
@@ -247,7 +268,12 @@ def test_times_that_were_not_asked_for_are_left_out(tmp_path, at):
     body = matrix((NOW.timestamp() - 600, "1"), (at, "2"))
     with server(lambda h, n: reply(h, 200, body)) as source:
         pulled = pull(
-            tmp_path, SampleStore(tmp_path), Endpoint.of(source.url), CATALOGUE, REACH, NOW
+            SourceLog(tmp_path),
+            SampleStore(tmp_path),
+            Endpoint.of(source.url),
+            CATALOGUE,
+            REACH,
+            NOW,
         )
     assert (pulled.failed, pulled.samples) == ({}, {"a_ms": 1, "b_ms": 1})
 
@@ -257,13 +283,18 @@ def test_other_domains_and_values_that_are_no_number_are_left_out(tmp_path):
     body = matrix((at, "NaN"), (at + 60, "+Inf"), (at + 120, "2"))
     with server(lambda h, n: reply(h, 200, body)) as source:
         pulled = pull(
-            tmp_path, SampleStore(tmp_path), Endpoint.of(source.url), CATALOGUE, REACH, NOW
+            SourceLog(tmp_path),
+            SampleStore(tmp_path),
+            Endpoint.of(source.url),
+            CATALOGUE,
+            REACH,
+            NOW,
         )
         assert (pulled.samples["a_ms"], pulled.dropped) == (1, 4)
     stranger = matrix((at, "1"), domain="somebody-else")
     with server(lambda h, n: reply(h, 200, stranger)) as source:
         pulled = pull(
-            tmp_path / "2",
+            SourceLog(tmp_path / "2"),
             SampleStore(tmp_path / "2"),
             Endpoint.of(source.url),
             CATALOGUE,

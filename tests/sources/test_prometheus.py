@@ -9,6 +9,7 @@ import pytest
 
 from grace_assets.core.catalogue import parse_catalogue
 from grace_assets.lake.samples import SampleStore
+from grace_assets.lake.source_log import SourceLog
 from grace_assets.sources.http import Endpoint, Exchange, SourceError
 from grace_assets.sources.prometheus import matcher, query_range
 from grace_assets.sources.pull import pull
@@ -145,17 +146,32 @@ def test_a_second_run_asks_for_nothing_and_a_longer_one_for_the_rest(url, tmp_pa
     endpoint, now = Endpoint.of(url), START + DAY
     domains = NAMES[:3]
     first = pull(
-        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(domains, reach), now
+        SourceLog(tmp_path),
+        SampleStore(tmp_path),
+        endpoint,
+        CATALOGUE,
+        dict.fromkeys(domains, reach),
+        now,
     )
     assert first.failed == {}
     assert first.samples["latency_ms"] == 3 * 4 * 1440
     again = pull(
-        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(domains, reach), now
+        SourceLog(tmp_path),
+        SampleStore(tmp_path),
+        endpoint,
+        CATALOGUE,
+        dict.fromkeys(domains, reach),
+        now,
     )
     assert (again.queries, again.samples) == (0, {})
     longer = (START - 5 * DAY, reach[1])
     more = pull(
-        tmp_path, SampleStore(tmp_path), endpoint, CATALOGUE, dict.fromkeys(NAMES[:4], longer), now
+        SourceLog(tmp_path),
+        SampleStore(tmp_path),
+        endpoint,
+        CATALOGUE,
+        dict.fromkeys(NAMES[:4], longer),
+        now,
     )
     # The new domain lacks six days, the old ones two.
     assert more.queries == 2
@@ -163,7 +179,12 @@ def test_a_second_run_asks_for_nothing_and_a_longer_one_for_the_rest(url, tmp_pa
     other = parse_catalogue(RULES.replace("shop_latency_ms{", "2 * shop_latency_ms{"), "k")
     assert (
         pull(
-            tmp_path, SampleStore(tmp_path), endpoint, other, dict.fromkeys(domains, reach), now
+            SourceLog(tmp_path),
+            SampleStore(tmp_path),
+            endpoint,
+            other,
+            dict.fromkeys(domains, reach),
+            now,
         ).queries
         == 1
     )
@@ -172,7 +193,7 @@ def test_a_second_run_asks_for_nothing_and_a_longer_one_for_the_rest(url, tmp_pa
 def test_an_hour_that_is_not_over_is_asked_again(url, tmp_path):
     reach = {"payments": (START - DAY, START + timedelta(hours=2))}
     early = pull(
-        tmp_path,
+        SourceLog(tmp_path),
         SampleStore(tmp_path),
         Endpoint.of(url),
         CATALOGUE,
@@ -181,7 +202,7 @@ def test_an_hour_that_is_not_over_is_asked_again(url, tmp_path):
     )
     assert early.samples["latency_ms"] == 1440 + 750
     late = pull(
-        tmp_path,
+        SourceLog(tmp_path),
         SampleStore(tmp_path),
         Endpoint.of(url),
         CATALOGUE,
@@ -198,7 +219,9 @@ def test_live_samples_of_the_node_exporter_arrive(url, tmp_path):
     for _ in range(40):
         now = datetime.now(UTC)
         reach = {"payments": (now - timedelta(minutes=5), now)}
-        pulled = pull(tmp_path, SampleStore(tmp_path), Endpoint.of(url), LIVE, reach, now)
+        pulled = pull(
+            SourceLog(tmp_path), SampleStore(tmp_path), Endpoint.of(url), LIVE, reach, now
+        )
         if pulled.samples.get("node_load"):
             break
         time.sleep(0.25)
