@@ -74,8 +74,7 @@ def medians(missions: Path, samples: Path) -> tuple[np.ndarray, np.ndarray]:
     series = windows.series_of(rows, catalogue)
     ours = windows.missions_of(events)
     pairs = windows.pair(ours, series, catalogue)
-    first, last = windows.reach(ours, pairs)
-    place = Locator(series, first.min(), last.max())
+    place = Locator(series)
     start, end = ours.started[pairs.mission], ours.completed[pairs.mission] + pairs.settle
 
     def median_of(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def judge(
     delay = round(later.total_seconds()) * windows.SECOND
     first, last = windows.reach(ours, pairs)
     last = last + delay
-    rows = Locator(series, first.min(), last.max())
+    rows = Locator(series)
     found = rows.first_row(pairs.series, last) > rows.first_row(pairs.series, first)
     pairs = pairs.take(np.flatnonzero(found))
     not_positive = np.append(0, np.cumsum(series.values <= 0))

@@ -72,8 +72,7 @@ def mission_views(
     pairs = windows.pair(ours, series, catalogue)
     if len(pairs) == 0:
         return []
-    first, last = windows.reach(ours, pairs)
-    rows = Locator(series, first.min(), last.max())
+    rows = Locator(series)
     busy = windows.with_neighbours(ours, neighbours)
     not_positive = np.append(0, np.cumsum(series.values <= 0))
     rules = rules_of(series.metric, catalogue).take(pairs.series)

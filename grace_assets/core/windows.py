@@ -206,22 +206,24 @@ def reach(missions: Missions, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
 class Locator:
     """Finds rows of a series by time, for many (series, time) at once.
 
-    Series and time make one integer, so that one binary search serves all series. Times outside
-    of [first, last] cannot be asked for, which keeps the integer small.
+    Series and time make one integer, so that one binary search serves all series. Times before
+    and after all samples are taken for the nearest one that can be asked for: a mission whose
+    clock was never set began long before.
     """
 
-    def __init__(self, series: Series, first: int, last: int) -> None:
-        self._span = int(last) - int(first) + 3
-        self._first = int(first) - 1
+    def __init__(self, series: Series) -> None:
+        times = series.times if len(series.times) else np.zeros(1, np.int64)
+        self._first = int(times.min())
+        self._span = int(times.max()) - self._first + 2
         if len(series) * self._span >= 2**62:
             raise ValueError("too many series over too long a time for one call: judge fewer days")
         index = np.repeat(np.arange(len(series)), np.diff(series.bounds))
-        clipped = np.clip(series.times, self._first, int(last) + 1) - self._first
-        self._keys = index * self._span + clipped
+        self._keys = index * self._span + (series.times - self._first)
 
     def first_row(self, series: np.ndarray, time: np.ndarray) -> np.ndarray:
         """The first row of each series at or after each time."""
-        return np.searchsorted(self._keys, series * self._span + (time - self._first))
+        at = np.clip(time - self._first, 0, self._span - 1)
+        return np.searchsorted(self._keys, series * self._span + at)
 
 
 def overlapping(
@@ -237,12 +239,13 @@ def overlapping(
     asked = np.fromiter((codes.get(d, len(codes)) for d in domain), np.int64, len(domain))
     asked = asked.reshape(-1, *[1] * (low.ndim - 1))
     ends = np.maximum(missions.completed, missions.started + 1)
-    first = min(missions.started.min(initial=2**62), low.min(initial=2**62))
-    span = max(ends.max(initial=0), high.max(initial=0)) - first + 2
-    starts = np.sort(owner * span + (missions.started - first))
-    stops = np.sort(owner * span + (ends - first))
-    begun = np.searchsorted(starts, asked * span + (high - first), side="left")
-    over = np.searchsorted(stops, asked * span + (low - first), side="right")
+    # Ranks, not times: with one mission whose clock was never set, no integer would hold them.
+    times = np.unique(np.concatenate([missions.started, ends]))
+    size = len(times) + 1
+    starts = np.sort(owner * size + np.searchsorted(times, missions.started))
+    stops = np.sort(owner * size + np.searchsorted(times, ends))
+    begun = np.searchsorted(starts, asked * size + np.searchsorted(times, high, side="left"))
+    over = np.searchsorted(stops, asked * size + np.searchsorted(times, low, side="right"))
     return begun - over
 
 

@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from statistics import median
 
 import numpy as np
@@ -74,7 +74,7 @@ def test_a_counter_loses_only_its_own_first_sample():
 def test_windows_are_half_open():
     found = series(("a", "s", "latency_ms", START, [10, 11, 12, 13]))
     first = micros(START)
-    rows = windows.Locator(found, first - 10, first + 10 * 60_000_000)
+    rows = windows.Locator(found)
     at = np.array([first, first + 1, first + 60_000_000, first + 10 * 60_000_000])
     assert rows.first_row(np.zeros(4, int), at).tolist() == [0, 1, 1, 4]
 
@@ -86,16 +86,27 @@ def test_a_time_outside_of_the_samples_never_finds_the_rows_of_another_series():
         ("c", "s", "latency_ms", START + timedelta(days=900), [5]),
     )
     first, last = micros(START), micros(START + MINUTE)
-    rows = windows.Locator(found, first, last)
+    rows = windows.Locator(found)
     which = np.arange(3)
     assert rows.first_row(which, np.full(3, first)).tolist() == [2, 2, 4]
     assert rows.first_row(which, np.full(3, last)).tolist() == [2, 3, 4]
 
 
+def test_times_far_beyond_the_samples_are_found_among_many_series():
+    found = series(*((f"s{n}", "s", "latency_ms", START, [1, 2]) for n in range(100)))
+    rows = windows.Locator(found)
+    which, long_ago = np.arange(100), micros(datetime(1, 1, 1, tzinfo=UTC))
+    assert rows.first_row(which, np.full(100, long_ago)).tolist() == found.bounds[:-1].tolist()
+    assert rows.first_row(which, np.full(100, -long_ago)).tolist() == found.bounds[1:].tolist()
+
+
 def test_more_series_and_time_than_an_integer_holds_is_refused_in_words():
-    found = series(("a", "s", "latency_ms", START, [1]))
+    found = series(
+        *((f"s{n}", "s", "latency_ms", datetime(2, 1, 1, tzinfo=UTC), [1]) for n in range(60)),
+        ("late", "s", "latency_ms", datetime(9000, 1, 1, tzinfo=UTC), [1]),
+    )
     with pytest.raises(ValueError, match="judge fewer days"):
-        windows.Locator(found, 0, 2**62)
+        windows.Locator(found)
 
 
 def test_every_mission_meets_every_series_of_its_domain_and_no_other():
@@ -141,7 +152,7 @@ def test_medians_of_windows_of_unequal_length_are_those_of_the_standard_library(
             assert value == median(values[low : low + size])
 
 
-def overlaps(low: int, high: int, *busy: tuple[str, int, int]) -> int:
+def overlaps(low: int, high: int, *busy: tuple[str, int, int], domain: str = "shop") -> int:
     table = pa.table(
         {
             "mission_id": [str(i) for i in range(len(busy))],
@@ -152,7 +163,7 @@ def overlaps(low: int, high: int, *busy: tuple[str, int, int]) -> int:
     )
     asked = [micros(START + MINUTE * m) for m in (low, high)]
     return windows.overlapping(
-        np.array(["shop"], object),
+        np.array([domain], object),
         np.array(asked[:1]),
         np.array(asked[1:]),
         windows.missions_of(table),
@@ -176,6 +187,13 @@ def overlaps(low: int, high: int, *busy: tuple[str, int, int]) -> int:
 )
 def test_missions_that_touch_ten_to_twenty_are_counted(busy, count):
     assert overlaps(10, 20, *busy) == count
+
+
+def test_clocks_that_were_never_set_hide_no_overlap_in_any_domain():
+    long_ago = (datetime(1, 1, 1, tzinfo=UTC) - START) // MINUTE
+    names = [f"domain {n}" for n in range(200)]
+    busy = [mission for name in names for mission in ((name, long_ago, 15), (name, 12, 14))]
+    assert [overlaps(10, 20, *busy, domain=name) for name in names] == [2] * 200
 
 
 def test_a_neighbour_that_is_one_of_the_missions_counts_once():
