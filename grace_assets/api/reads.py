@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -68,8 +68,7 @@ class Reads:
         after = from_cursor(cursor) if cursor is not None else None
         if (name := wanted.get("domain_id")) is not None:
             wanted = {**wanted, "domain_id": self.analytics.known(name)}
-        low, high = days
-        within = [day for day in self._lake.days("mission_outcomes") if low <= day <= high]
+        within = self._lake.days("mission_outcomes", *days)
         keys = self.analytics.of_days("mission_outcomes", within, _KEYS)
         for column, value in wanted.items():
             if value is not None:
@@ -92,20 +91,17 @@ class Reads:
         }
 
     def mission(self, mission_id: str) -> dict[str, Any]:
-        keys = self.analytics.of_days(
-            "mission_outcomes", self._lake.days("mission_outcomes"), _KEYS
-        )
-        days = keys.filter(pc.equal(keys["mission_id"], mission_id))[DATE].to_pylist()
-        rows = self._of("mission_outcomes", days[-1:], mission_id)
+        day = self.analytics.day_of_mission(mission_id)
+        rows = self._of("mission_outcomes", day, mission_id) if day else []
         if not rows:
             raise Refusal(404, "no such mission")
-        mission, day = rows[0], days[-1]
+        (mission,) = rows
         compared: dict[str, dict[str, Any]] = {}
         captured = 0
-        for row in self._of("mission_telemetry", [day], mission_id):
+        for row in self._of("mission_telemetry", day, mission_id):
             compared.setdefault(row["source"], {})[row["metric"]] = row
             captured += row["pre"] is not None and row["post"] is not None
-        history = self._of("mission_verdicts", [day], mission_id)
+        history = self._of("mission_verdicts", day, mission_id)
         telemetry = {
             "metrics_captured": captured,
             "effectiveness_score": mission["effectiveness_score"],
@@ -115,9 +111,8 @@ class Reads:
         history.sort(key=lambda row: row["judged_at"])
         return {**mission, "verdict_history": history, "telemetry": telemetry}
 
-    def _of(self, table: str, days: Sequence[str], mission_id: str) -> list[dict[str, Any]]:
-        rows = self._lake.read(table, days)
-        return _records(rows.filter(pc.equal(rows["mission_id"], mission_id)))
+    def _of(self, table: str, day: str, mission_id: str) -> list[dict[str, Any]]:
+        return _records(self._lake.of_mission(table, day, mission_id))
 
     def brief(self, day: str | None) -> dict[str, Any]:
         """The brief of a day; the latest where none is named."""

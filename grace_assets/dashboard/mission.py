@@ -74,12 +74,11 @@ def mission_page(
     day = analytics.day_of_mission(mission_id)
     if day is None:
         return None
-    outcomes = lake.read("mission_outcomes", [day])
-    outcome = outcomes.filter(pc.equal(outcomes["mission_id"], mission_id))
+    outcome = lake.of_mission("mission_outcomes", day, mission_id)
     if outcome.num_rows == 0:
         return None
     telemetry, history = (
-        [row for row in lake.read(table, [day]).to_pylist() if row["mission_id"] == mission_id]
+        lake.of_mission(table, day, mission_id).to_pylist()
         for table in ("mission_telemetry", "mission_verdicts")
     )
     row = outcome.to_pylist()[0]

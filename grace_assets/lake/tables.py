@@ -125,6 +125,11 @@ class Lake:
         parts = list(self.scan(table, days, columns, domains))
         return pa.concat_tables(parts) if parts else _schema(table, columns).empty_table()
 
+    def of_mission(self, table: str, day: str, mission_id: str) -> pa.Table:
+        """The rows of one mission on a day."""
+        parts = self.scan(table, [day], missions=pa.array([mission_id], pa.string()))
+        return pa.concat_tables([_schema(table, None).empty_table(), *parts])
+
     def compact(self, table: str, month: str) -> tuple[int, int]:
         """Put the files of a month's days into one; returns the days that had files, and rows.
 

@@ -13,6 +13,7 @@ import pytest
 from grace_assets.core.schemas import TABLES
 from grace_assets.lake.conform import SchemaError
 from grace_assets.lake.tables import Lake
+from tests import rows
 from tests.rows import part
 
 DAY, NEXT = "2026-03-01", "2026-03-02"
@@ -128,6 +129,20 @@ def test_a_writer_killed_at_any_step_leaves_the_old_day_or_the_new_one(tmp_path)
     assert seen == {"old", "new"}
     left = [path.name for path in part(Lake(tmp_path), "problems", DAY).parent.iterdir()]
     assert left == ["part-0.parquet"], "a dead writer's file was not swept"
+
+
+def test_the_rows_of_one_mission_are_found_in_any_part_of_a_day(tmp_path):
+    lake = Lake(tmp_path)
+    with lake.replacing("mission_telemetry", DAY) as write:
+        for n in range(3):
+            write(rows.table("mission_telemetry", [{**rows.reading(f"m{n}"), "date": DAY}]))
+    for month in (None, DAY[:7]):
+        if month:
+            lake.compact("mission_telemetry", month)
+        found = lake.of_mission("mission_telemetry", DAY, "m1")
+        assert found.equals(lake.read("mission_telemetry", [DAY]).slice(1, 1))
+        assert lake.of_mission("mission_telemetry", DAY, "m9").num_rows == 0
+        assert lake.of_mission("mission_telemetry", "2020-01-01", "m1").num_rows == 0
 
 
 def test_the_lock_keeps_a_second_process_out(tmp_path):
