@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.core.brief_overview import SAMPLE_PREFIX
 from grace_assets.instance import run_days
 from grace_assets.lake.mission_files import take_file
 from grace_assets.resources import StoreResource
 from grace_assets.settings import Settings
 
-SAMPLE_PREFIX = "sample-"
 NEVER = {DELIVER_TAG: "never"}
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from grace_assets.core import wording
 from grace_assets.core.brief_figures import Figure
+from grace_assets.core.rollups import first_sources
 
 MAX_METRICS = 5
 
@@ -76,17 +78,11 @@ def _metric_line(row: Row, median: float | None, day: str) -> MetricLine | None:
 
 def _median_improvements(telemetry: pa.Table) -> dict[tuple[str, str], float]:
     """Median improvement in percent by domain and metric; one source speaks for a mission."""
-    names = ("domain_id", "metric", "mission_id", "source", "pre", "post", "improvement_percent")
-    columns = (telemetry[name].to_pylist() for name in names)
-    chosen: dict[tuple[str, str, str], tuple[tuple[int, str], float | None]] = {}
-    for domain, metric, mission, source, pre, post, improvement in zip(*columns, strict=True):
-        if pre is None or post is None:
-            continue
-        key, rank = (domain, metric, mission), wording.source_rank(source)
-        if key not in chosen or rank < chosen[key][0]:
-            chosen[key] = rank, improvement
+    rows = first_sources(telemetry)
+    read = pc.and_(pc.is_valid(rows["pre"]), pc.is_valid(rows["post"]))
+    rows = rows.filter(pc.and_(read, pc.is_valid(rows["improvement_percent"])))
+    columns = (rows[name].to_pylist() for name in ("domain_id", "metric", "improvement_percent"))
     values: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (domain, metric, _), (_, improvement) in chosen.items():
-        if improvement is not None:
-            values[domain, metric].append(improvement)
+    for domain, metric, improvement in zip(*columns, strict=True):
+        values[domain, metric].append(improvement)
     return {key: statistics.median(found) for key, found in values.items()}

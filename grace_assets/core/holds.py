@@ -201,13 +201,16 @@ def _trigger_metric(missions: pa.Table) -> list[str | None]:
 def latest_looks(history: pa.Table) -> pa.Table:
     """The last row of each mission and hold stage."""
     looks = history.filter(pc.is_in(history["stage"], pa.array([s.name for s in STAGES])))
-    looks = looks.append_column("position", pa.array(np.arange(looks.num_rows)))
-    order = pc.sort_indices(looks, [("judged_at", "ascending"), ("position", "ascending")])
-    looks = looks.take(order)
-    place = pa.array(np.arange(looks.num_rows))
-    last = looks.set_column(looks.num_columns - 1, "position", place)
-    found = last.group_by(["mission_id", "stage"]).aggregate([("position", "max")])
-    return last.take(found["position_max"].sort()).drop_columns(["position"])
+    return last_rows(looks, ["mission_id", "stage"])
+
+
+def last_rows(history: pa.Table, keys: list[str]) -> pa.Table:
+    """The row of each key that was judged last; where two were at once, the later one."""
+    ordered = history.sort_by("judged_at")
+    place = pa.array(np.arange(ordered.num_rows))
+    numbered = ordered.select(keys).append_column("position", place)
+    last = numbered.group_by(keys).aggregate([("position", "max")])
+    return ordered.take(last["position_max"].sort())
 
 
 def hold_daily(outcomes: pa.Table, history: pa.Table) -> pa.Table:

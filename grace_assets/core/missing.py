@@ -27,18 +27,15 @@ def with_failures(
     A mission of that day without a row of this source and metric gets one, `insufficient_data`
     with the codes `source_failed` and the reason; one that has too little data gets the codes.
     """
-    wanted = {(day, source, metric): reason for day, source, metric, reason in failed}
-    if not wanted:
+    owed: dict[str, dict[tuple[str, str], str]] = {}
+    for day, source, metric, reason in failed:
+        owed.setdefault(day, {})[source, metric] = reason
+    if not owed:
         return rows
     table = rows.to_pylist()
-    have = {}
-    for row in table:
-        key = (row["mission_id"], row["source"], row["metric"])
-        have[key] = row
+    have = {(row["mission_id"], row["source"], row["metric"]): row for row in table}
     for mission in missions.select([DATE, "mission_id", "domain_id"]).to_pylist():
-        for (day, source, metric), reason in wanted.items():
-            if mission[DATE] != day:
-                continue
+        for (source, metric), reason in owed.get(mission[DATE], {}).items():
             row = have.get((mission["mission_id"], source, metric))
             if row is None:
                 table.append(_empty(mission, source, metric, reason, catalogue))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
-from grace_assets.core.cuts import cut, reference_days
+from grace_assets.core.cuts import REFERENCE, cut, reference_days
 from grace_assets.core.rules import rules_of
 from grace_assets.core.windows import REFERENCE_DAYS, Locator
 
@@ -97,7 +97,7 @@ def mission_views(
             for day in np.flatnonzero(usable[row])
             for one, count in (
                 (cuts.first[row, column], cuts.count[row, column])
-                for column in (2 + day, 2 + REFERENCE_DAYS + day)
+                for column in (REFERENCE + day, REFERENCE + REFERENCE_DAYS + day)
             )
             if count
         ]

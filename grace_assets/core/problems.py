@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.holds import Look
-from grace_assets.core.rollups import avg_effectiveness_score
 from grace_assets.core.schemas import DATE, SEVERITIES, TABLES
 from grace_assets.core.wording import clean, number, percent, spoken
 
@@ -201,7 +200,7 @@ def _low_effectiveness(today: pa.Table, missions: _Missions) -> Iterator[_Proble
     for position in pc.indices_nonzero(low).to_pylist():
         row = today.slice(position, 1)
         ((day, domain_id),) = _groups(row)
-        n, score = row["effectiveness_count"][0].as_py(), avg_effectiveness_score(row)
+        n, score = row["effectiveness_count"][0].as_py(), mean[position].as_py()
         group = missions.of(day, domain_id)
         scored = group.filter(pc.is_valid(group["effectiveness_score"]))
         evidence = [f"mean_effectiveness={score:.3f}", f"scored={n}", *_ids(scored)]

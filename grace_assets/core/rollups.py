@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grace_assets.core.schemas import DATE, TABLES
-from grace_assets.core.wording import SOURCE_ORDER
+from grace_assets.core.wording import source_rank
 
 
 def domain_daily(outcomes: pa.Table) -> pa.Table:
@@ -71,9 +71,9 @@ def domain_daily(outcomes: pa.Table) -> pa.Table:
 def kpi_daily(telemetry: pa.Table) -> pa.Table:
     """Roll `mission_telemetry` up to one row per date, domain and metric (table `kpi_daily`).
 
-    A mission counts once per metric, however many sources measured it: the first source in
-    `SOURCE_ORDER` (others by name) with a reading before and one after speaks, as it does in
-    `metrics_delta`. Where none has both, the mission counts in `missions` alone.
+    A mission counts once per metric, however many sources measured it: the first one by
+    `source_rank` with a reading before and one after speaks, as it does in `metrics_delta`. Where
+    none has both, the mission counts in `missions` alone.
     """
     keys = [DATE, "domain_id", "metric"]
     rows = _ordered(
@@ -114,21 +114,6 @@ def kpi_daily(telemetry: pa.Table) -> pa.Table:
     )
 
 
-def mttr_seconds(rows: pa.Table) -> float | None:
-    """Mean time to restore in seconds over any rows of `domain_daily`; null if none restored."""
-    return _mean(rows, "mttr_seconds_sum", "mttr_count")
-
-
-def avg_effectiveness_score(rows: pa.Table) -> float | None:
-    """Mean score (0..1) over the assessed missions of `domain_daily` rows; null if none."""
-    return _mean(rows, "effectiveness_sum", "effectiveness_count")
-
-
-def avg_duration_seconds(rows: pa.Table) -> float | None:
-    """Mean duration in seconds over the missions of `domain_daily` rows; null if none."""
-    return _mean(rows, "duration_seconds_sum", "missions")
-
-
 _OUTCOME_COLUMNS = [
     "success",
     "verdict",
@@ -137,11 +122,6 @@ _OUTCOME_COLUMNS = [
     "time_to_restore_seconds",
     "effectiveness_score",
 ]
-
-
-def _mean(rows: pa.Table, total: str, count: str) -> float | None:
-    n = pc.sum(rows[count]).as_py() or 0
-    return pc.sum(rows[total]).as_py() / n if n else None
 
 
 def _ordered(table: pa.Table, by: list[str], *, also: list[str]) -> pa.Table:
@@ -190,9 +170,7 @@ def first_sources(telemetry: pa.Table) -> pa.Table:
     """One row per mission × metric: that of the source which speaks for the metric."""
     if not telemetry.num_rows:
         return telemetry
-    names = pc.unique(telemetry["source"]).to_pylist()
-    known = [name for name in SOURCE_ORDER if name in names]
-    sources = [*known, *sorted(set(names) - set(known))]
+    sources = sorted(pc.unique(telemetry["source"]).to_pylist(), key=source_rank)
     rank = pc.index_in(telemetry["source"], value_set=pa.array(sources)).to_numpy()
     both = pc.and_(pc.is_valid(telemetry["pre"]), pc.is_valid(telemetry["post"])).to_numpy()
     n = telemetry.num_rows

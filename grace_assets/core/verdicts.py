@@ -6,11 +6,10 @@ on record, so this module only ever appends.
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from grace_assets.core.holds import latest_looks
+from grace_assets.core.holds import last_rows, latest_looks
 from grace_assets.core.schemas import TABLES
 
 SCORE_TOLERANCE = 1e-9
@@ -31,7 +30,8 @@ def append_verdicts(history: pa.Table, outcomes: pa.Table) -> pa.Table:
     schema = TABLES["mission_verdicts"].with_date()
     kept = history.select(schema.names).cast(schema)
     judged = outcomes.filter(pc.not_equal(outcomes["verdict"], "pending"))
-    latest = _latest(kept)
+    # Rows that only say whether a recovery held give no verdict.
+    latest = last_rows(kept.filter(pc.is_in(kept["stage"], _GIVEN)), ["mission_id"])
     before = latest.take(pc.index_in(judged["mission_id"], latest["mission_id"].combine_chunks()))
     is_new = pc.is_null(before["mission_id"])
     changed = pc.or_(is_new, pc.fill_null(_differs(before, judged), False))
@@ -64,17 +64,6 @@ def append_looks(history: pa.Table, looks: pa.Table) -> pa.Table:
     old, new = zip(*said, strict=True), zip(*says, strict=True)
     differs = [was != now for was, now in zip(old, new, strict=True)]
     return pa.concat_tables([history, looks.filter(pa.array(differs, pa.bool_()))])
-
-
-def _latest(history: pa.Table) -> pa.Table:
-    """The last verdict given on each mission; rows that only say whether it held do not count."""
-    given = history.filter(pc.is_in(history["stage"], _GIVEN))
-    by_time = given.take(pc.sort_indices(given, [("judged_at", "ascending")]))
-    numbered = by_time.select(["mission_id"]).append_column(
-        "position", pa.array(np.arange(by_time.num_rows))
-    )
-    last = numbered.group_by("mission_id").aggregate([("position", "max")])
-    return by_time.take(last["position_max"])
 
 
 def _differs(before: pa.Table, now: pa.Table) -> pa.ChunkedArray:

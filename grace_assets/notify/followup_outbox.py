@@ -114,12 +114,6 @@ class FollowUpOutbox:
             rows = db.execute("SELECT follow_up_id, domain_id, opened_on FROM follow_ups")
             return {id_: (domain, date.fromisoformat(day)) for id_, domain, day in rows}
 
-    def statuses(self) -> dict[str, PostResult]:
-        """How each announced follow-up stands with the webhook."""
-        with closing(self._connect()) as db:
-            rows = db.execute("SELECT follow_up_id, status, reason FROM follow_ups ORDER BY id")
-            return {id_: PostResult(status, reason) for id_, status, reason in rows}
-
     def post_pending(
         self, url: str, now: datetime, transport: httpx.AsyncBaseTransport | None = None
     ) -> PostReport:

@@ -1,8 +1,7 @@
 """A chart with its words and its numbers, drawn by one function for every place that shows it.
 
 As SVG for pages its text stays text and its colours are CSS classes (`f-` fills, `s-` strokes),
-so that one drawing serves light and dark screens and needs no inline style; as PNG, for mails and
-Dagster's metadata, the colours are those of the light screen.
+so that one drawing serves light and dark screens and needs no inline style.
 """
 
 from __future__ import annotations
@@ -91,17 +90,6 @@ class Chart:
     def svg(self) -> Markup:
         """An inline `<svg>`; `key` keeps its ids apart from those of the page's other charts."""
         return svg_of(self._figure, self.key, self.alt)
-
-    def png(self) -> bytes:
-        """The same on a clear background, twice as sharp."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        file = io.BytesIO()
-        with _DRAWING, _any_script():
-            figure = self._figure()
-            figure.set_dpi(144)
-            FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
-        return file.getvalue()
 
     def _figure(self) -> Figure:
         """The axes that `draw` fills."""

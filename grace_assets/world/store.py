@@ -211,19 +211,6 @@ class WorldModel:
         with closing(self._connect()) as db:
             return db.execute("SELECT id, vector FROM vectors ORDER BY id").fetchall()
 
-    def get(self, knowledge_id: str) -> Document | None:
-        with closing(self._connect()) as db:
-            row = db.execute(
-                f"SELECT {_COLUMNS} FROM documents WHERE knowledge_id = ?", (knowledge_id,)
-            ).fetchone()
-        return Document(*row) if row else None
-
-    def count(self, kind: Kind | None = None) -> int:
-        where, values = _filters(None, kind, None, None)
-        with closing(self._connect()) as db:
-            (n,) = db.execute(f"SELECT count(*) FROM documents d WHERE {where}", values).fetchone()
-        return n
-
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
         # Without a flush per commit; in WAL mode a power cut loses commits but corrupts nothing.

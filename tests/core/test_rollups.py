@@ -73,20 +73,6 @@ def test_a_day_of_a_domain_is_counted_and_summed():
     }
 
 
-def test_means_are_over_missions_and_null_where_nothing_is_known():
-    table = rollups.domain_daily(
-        outcomes(
-            outcome("m1", time_to_restore_seconds=10.0),
-            outcome("m2", date="2026-03-05", time_to_restore_seconds=40.0, duration_seconds=120.0),
-            outcome("m3", date="2026-03-05", time_to_restore_seconds=70.0, duration_seconds=120.0),
-        )
-    )
-    assert rollups.mttr_seconds(table) == 40.0  # not 32.5, the mean of the days' means
-    assert rollups.avg_duration_seconds(table) == 100.0
-    assert rollups.avg_effectiveness_score(table) is None
-    assert rollups.mttr_seconds(table.slice(0, 0)) is None
-
-
 def random_outcomes(seed: int) -> list[dict]:
     rng = random.Random(seed)
     return [
