@@ -322,6 +322,17 @@ def test_a_verdict_is_pending_until_its_window_has_closed(tmp_path):
         assert landing.waiting.due("rejudge", at + timedelta(days=9)) == {}
 
 
+def test_a_mission_from_the_first_day_of_the_calendar_keeps_no_day_from_being_made(filled):
+    # An unset time, as Go writes it.
+    ends = f"{DAYS[0]}T09:00:00Z"
+    filled.take(event("unset", started_at="0001-01-01T00:00:00Z", completed_at=ends))
+    filled.store = filled.store.model_copy(update={"timezone": "America/New_York"})
+    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
+    verdicts = {r["mission_id"]: r["verdict"] for r in filled.table("mission_outcomes")}
+    assert verdicts.pop("unset") == "insufficient_data"
+    assert verdicts.keys() == {"pay-0-8", "pay-0-12", "pay-0-16", "search-0"}
+
+
 def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(made):
     (request,) = [
         json.loads(line)

@@ -108,6 +108,7 @@ def pull_for(store: StoreResource, days: Sequence[str]) -> "Pulled | None":
 def reaches(store: StoreResource, missions: "pa.Table") -> dict[str, tuple[datetime, datetime]]:
     """Per domain, from its first reference window to the end of its last window."""
     from grace_assets.assets.telemetry import COUNTER_SLACK
+    from grace_assets.core.moments import earlier
     from grace_assets.core.windows import REFERENCE_DAYS
 
     margin = store.catalogue().settle_and_window_max
@@ -116,6 +117,6 @@ def reaches(store: StoreResource, missions: "pa.Table") -> dict[str, tuple[datet
         [("started_at", "min"), ("completed_at", "max")]
     )
     return {
-        row["domain_id"]: (row["started_at_min"] - before, row["completed_at_max"] + margin)
+        row["domain_id"]: (earlier(row["started_at_min"], before), row["completed_at_max"] + margin)
         for row in spans.to_pylist()
     }

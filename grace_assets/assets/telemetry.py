@@ -34,12 +34,13 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
     """From the first reference window of the missions to the end of their last window."""
     import pyarrow.compute as pc
 
+    from grace_assets.core.moments import earlier
     from grace_assets.core.windows import REFERENCE_DAYS
 
     margin = store.catalogue().settle_and_window_max
-    first = pc.min(missions["started_at"]).as_py() - timedelta(days=REFERENCE_DAYS)
-    last = pc.max(missions["completed_at"]).as_py()
-    return first - margin - COUNTER_SLACK, last + margin
+    before = timedelta(days=REFERENCE_DAYS) + margin + COUNTER_SLACK
+    first, last = pc.min(missions["started_at"]).as_py(), pc.max(missions["completed_at"]).as_py()
+    return earlier(first, before), last + margin
 
 
 def judge_portion(

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 HOUR = 3_600_000_000
 _HOURS_KEPT = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+EARLIEST = datetime(1, 1, 3, tzinfo=UTC)
+"""The first day that has a day before it in every zone; unset times of Go lie earlier."""
+
+
+def earlier(at: datetime, span: timedelta) -> datetime:
+    """`at` less `span`, or `EARLIEST` where the calendar has no such moment."""
+    return at - min(span, at - EARLIEST)
 
 
 def micros(moment: datetime) -> int:

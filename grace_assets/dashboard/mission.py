@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from grace_assets.core import wording
 from grace_assets.core.calendar_windows import Window
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.mission_view import BEFORE, SeriesView, mission_views
+from grace_assets.core.moments import EARLIEST, earlier
 from grace_assets.core.windows import REFERENCE_DAYS
 from grace_assets.dashboard.choice import Choice
 from grace_assets.lake.analytics import Analytics
@@ -83,7 +84,7 @@ def mission_page(
     )
     row = outcome.to_pylist()[0]
     margin = catalogue.settle_and_window_max
-    first, last = row["started_at"] - BEFORE - margin, row["completed_at"] + margin
+    first, last = earlier(row["started_at"], BEFORE + margin), row["completed_at"] + margin
     days = Window(date.fromisoformat(day) - timedelta(days=REFERENCE_DAYS + 2), _after(day))
     neighbours = analytics.rows("mission_events", days, _NEIGHBOURS, row["domain_id"])
     views = mission_views(
@@ -126,5 +127,10 @@ def _after(day: str) -> date:
     return date.fromisoformat(day) + timedelta(days=2)
 
 
-def _local(zone: ZoneInfo) -> Callable[[Any], str]:
-    return lambda moment: f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}" if moment else "not known"
+def _local(zone: ZoneInfo) -> Callable[[datetime | None], str]:
+    def told(moment: datetime | None) -> str:
+        if moment is None:
+            return "not known"
+        return f"{max(moment, EARLIEST).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+    return told

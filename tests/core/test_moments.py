@@ -1,12 +1,12 @@
 """Moments in microseconds, and their local dates."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from grace_assets.core.events import day_of
-from grace_assets.core.moments import HOUR, LocalDates, micros, moment
+from grace_assets.core.moments import EARLIEST, HOUR, LocalDates, earlier, micros, moment
 
 # Clocks that change at midnight, a minute after it, by half an hour, over the date line; offsets
 # of minutes and, in early years, of seconds.
@@ -37,3 +37,9 @@ def test_the_date_of_many_moments_is_that_of_each(name):
 def test_the_end_of_the_calendar_is_told():
     with pytest.raises(OverflowError):
         LocalDates(ZoneInfo("America/New_York"))(micros(datetime(1, 1, 1, tzinfo=UTC)))
+
+
+def test_what_lies_before_the_calendar_begins_with_it():
+    assert earlier(datetime(2026, 3, 15, tzinfo=UTC), timedelta(days=14)).day == 1
+    for at in (datetime(1, 1, 1, tzinfo=UTC), EARLIEST, datetime(1, 1, 10, tzinfo=UTC)):
+        assert earlier(at, timedelta(days=14)) == EARLIEST
