@@ -16,6 +16,8 @@ import pytest
 
 from grace_assets.assets.daily import portions
 from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.assets.samples import reaches
+from grace_assets.assets.telemetry import reach
 from grace_assets.core.schemas import TABLES
 from grace_assets.definitions import build_definitions
 from grace_assets.lake.mission_files import take_file
@@ -331,6 +333,17 @@ def test_a_mission_from_the_first_day_of_the_calendar_keeps_no_day_from_being_ma
     verdicts = {r["mission_id"]: r["verdict"] for r in filled.table("mission_outcomes")}
     assert verdicts.pop("unset") == "insufficient_data"
     assert verdicts.keys() == {"pay-0-8", "pay-0-12", "pay-0-16", "search-0"}
+
+
+def test_a_start_that_was_never_set_reads_no_history_of_all_time(filled):
+    ends = datetime.fromisoformat(f"{DAYS[0]}T09:00:00Z")
+    filled.take(event("unset", started_at="1970-01-01T00:00:00Z", completed_at=ends.isoformat()))
+    filled.run(DAYS[0], **{DELIVER_TAG: "never"})
+    missions = filled.store.lake().read("mission_events", DAYS[:1])
+    begins = [reach(filled.store, missions)[0], reaches(filled.store, missions)["payments"][0]]
+    assert min(begins) > ends - timedelta(days=120)
+    verdicts = {r["mission_id"]: r["verdict"] for r in filled.table("mission_outcomes")}
+    assert verdicts["unset"] == "insufficient_data"
 
 
 def test_a_follow_up_is_opened_once_and_closed_by_the_mission_that_names_it(made):

@@ -109,14 +109,16 @@ def reaches(store: StoreResource, missions: "pa.Table") -> dict[str, tuple[datet
     """Per domain, from its first reference window to the end of its last window."""
     from grace_assets.assets.telemetry import COUNTER_SLACK
     from grace_assets.core.moments import earlier
-    from grace_assets.core.windows import REFERENCE_DAYS
+    from grace_assets.core.windows import REFERENCE_DAYS, read_since
 
     margin = store.catalogue().settle_and_window_max
     before = timedelta(days=REFERENCE_DAYS) + margin + COUNTER_SLACK
-    spans = missions.group_by("domain_id").aggregate(
-        [("started_at", "min"), ("completed_at", "max")]
+    spans = (
+        missions.append_column("since", read_since(missions))
+        .group_by("domain_id")
+        .aggregate([("since", "min"), ("completed_at", "max")])
     )
     return {
-        row["domain_id"]: (earlier(row["started_at_min"], before), row["completed_at_max"] + margin)
+        row["domain_id"]: (earlier(row["since_min"], before), row["completed_at_max"] + margin)
         for row in spans.to_pylist()
     }

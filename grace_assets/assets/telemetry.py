@@ -35,11 +35,12 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
     import pyarrow.compute as pc
 
     from grace_assets.core.moments import earlier
-    from grace_assets.core.windows import REFERENCE_DAYS
+    from grace_assets.core.windows import REFERENCE_DAYS, read_since
 
     margin = store.catalogue().settle_and_window_max
     before = timedelta(days=REFERENCE_DAYS) + margin + COUNTER_SLACK
-    first, last = pc.min(missions["started_at"]).as_py(), pc.max(missions["completed_at"]).as_py()
+    first = pc.min(read_since(missions)).as_py()
+    last = pc.max(missions["completed_at"]).as_py()
     return earlier(first, before), last + margin
 
 

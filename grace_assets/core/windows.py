@@ -9,6 +9,7 @@ windows are half-open.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from grace_assets.core.catalogue import UNRULED, Catalogue, MetricRule
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 REFERENCE_DAYS = 14
+LONGEST = timedelta(days=90)
+"""A mission that says it ran longer has a start that was never set: nobody reads all since 1970."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,14 @@ def _days_back(started: pa.ChunkedArray, timezone: str) -> np.ndarray:
         )
         back[:, column] = now - then.cast(pa.int64()).to_numpy()
     return back
+
+
+def read_since(missions: pa.Table) -> pa.ChunkedArray:
+    """From when samples are read for each mission, its windows aside: its start, or `LONGEST`
+    before its end. Without samples from before it has too little data."""
+    started = missions["started_at"]
+    earliest = pc.subtract(missions["completed_at"], pa.scalar(LONGEST))
+    return pc.if_else(pc.less(started, earliest), earliest, started)
 
 
 def with_neighbours(missions: Missions, neighbours: pa.Table | None) -> Missions:

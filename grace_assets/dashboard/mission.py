@@ -15,7 +15,7 @@ from grace_assets.core.calendar_windows import Window
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.mission_view import BEFORE, SeriesView, mission_views
 from grace_assets.core.moments import EARLIEST, earlier
-from grace_assets.core.windows import REFERENCE_DAYS
+from grace_assets.core.windows import REFERENCE_DAYS, read_since
 from grace_assets.dashboard.choice import Choice
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.samples import SampleStore
@@ -84,7 +84,8 @@ def mission_page(
     )
     row = outcome.to_pylist()[0]
     margin = catalogue.settle_and_window_max
-    first, last = earlier(row["started_at"], BEFORE + margin), row["completed_at"] + margin
+    first = earlier(read_since(outcome)[0].as_py(), BEFORE + margin)
+    last = row["completed_at"] + margin
     days = Window(date.fromisoformat(day) - timedelta(days=REFERENCE_DAYS + 2), _after(day))
     neighbours = analytics.rows("mission_events", days, _NEIGHBOURS, row["domain_id"])
     views = mission_views(
