@@ -61,7 +61,9 @@ def export(first: datetime, last: datetime, style: str) -> None:
     settings = Settings.from_env()
     check_range(settings, first.date(), last.date())
     days = [(first.date() + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    write_trail(open_store().lake().read("mission_outcomes", days), style, sys.stdout.buffer)
+    lake = open_store().lake()
+    parts = (part for day in days for part in lake.scan("mission_outcomes", [day]))
+    write_trail(parts, style, sys.stdout.buffer)
 
 
 def check_range(settings: Settings, first: date, last: date) -> None:

@@ -131,7 +131,7 @@ def _in_csv(words: str) -> None:
     schema = TABLES["mission_outcomes"].with_date()
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema)
     file = io.BytesIO()
-    write_trail(table, "csv", file)
+    write_trail([table], "csv", file)
     (found,) = csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""))
     for name in ("domain_id", "narrative"):
         assert not found[name].startswith(STARTS_A_FORMULA)

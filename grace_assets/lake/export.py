@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from grace_assets.core.schemas import TABLES
+from grace_assets.core.told import rows_of
 
 COLUMNS = (
     "record_id",
@@ -33,16 +37,18 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_trail(outcomes: pa.Table, style: str, file: BinaryIO) -> None:
-    """Write `mission_outcomes` rows in one of `jsonl`, `csv`, `parquet`."""
-    rows = outcomes.append_column("timestamp", outcomes["completed_at"]).select(COLUMNS)
+def write_trail(parts: Iterable[pa.Table], style: str, file: BinaryIO) -> None:
+    """Write parts of `mission_outcomes`, one after the other, in `jsonl`, `csv` or `parquet`."""
     if style == "parquet":
         # A pipe cannot be written at random: build it whole, then send it.
         buffer = io.BytesIO()
-        pq.write_table(rows, buffer, compression="zstd")
-        file.write(buffer.getvalue())
+        schema = _trail(TABLES["mission_outcomes"].with_date().empty_table()).schema
+        with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
+            for part in parts:
+                writer.write_table(_trail(part))
+        file.write(buffer.getbuffer())
         return
-    records = [_plain(row) for row in rows.to_pylist()]
+    records = (_plain(row) for part in parts for row in rows_of(_trail(part)))
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     if style == "jsonl":
         for record in records:
@@ -52,6 +58,10 @@ def write_trail(outcomes: pa.Table, style: str, file: BinaryIO) -> None:
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in r.items()} for r in records)
     text.detach()
+
+
+def _trail(outcomes: pa.Table) -> pa.Table:
+    return outcomes.append_column("timestamp", outcomes["completed_at"]).select(COLUMNS)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

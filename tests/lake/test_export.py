@@ -26,7 +26,7 @@ def test_no_cell_is_a_formula_and_every_other_text_is_itself(start, words):
     schema = TABLES["mission_outcomes"].with_date()
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema)
     file = io.BytesIO()
-    write_trail(table, "csv", file)
+    write_trail([table], "csv", file)
     (read,) = csv.DictReader(io.StringIO(file.getvalue().decode(), newline=""))
     for name in TEXTS:
         assert not read[name].startswith(STARTS_A_FORMULA)
