@@ -41,7 +41,7 @@ class IngestCommand(click.Command):
             if arg == "--kpis":
                 taking = True
             elif arg.startswith("-") and arg != "-":
-                taking = False
+                taking = arg.startswith("--kpis=")
                 spread.append(arg)
             else:
                 spread += ["--kpis", arg] if taking else [arg]

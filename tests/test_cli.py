@@ -95,7 +95,8 @@ def test_ingest_takes_the_good_lines_and_names_the_bad_ones(grace, tmp_path):
     )
 
 
-def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
+@pytest.mark.parametrize("spelled", [["--kpis", "{}"], ["--kpis={}"]])
+def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path, spelled):
     files = []
     for number in (1, 2):
         path = tmp_path / f"{number}.csv"
@@ -105,7 +106,8 @@ def test_ingest_takes_several_sample_files_after_kpis(grace, events, tmp_path):
             encoding="utf-8",
         )
         files.append(path)
-    result = grace("ingest", events, "--kpis", *files)
+    first, second = files
+    result = grace("ingest", events, *(part.format(first) for part in spelled), second)
     assert (result.exit_code, result.output.count("1 accepted")) == (0, 2)
 
 
