@@ -33,7 +33,8 @@ def ask(question: str, as_json: bool) -> None:
 
     Exits 0 whether or not it can be answered; what cannot be told is said with why.
     """
-    answer = open_store().answerer()(question)
+    store = open_store()
+    answer = store.answerer(store.notes())(question)
     if as_json:
         show_json(answer)
     else:
@@ -134,8 +135,8 @@ def mcp(transport: str, host: str, port: int) -> None:
     from grace_assets.serving import web_config
 
     store = open_store()
-    reads = Reads(store.lake(), store.today)
-    server = build_server(reads, store.notes(), store.answerer())
+    notes = store.notes()
+    server = build_server(Reads(notes.analytics, store.today), notes, store.answerer(notes))
     if transport == "stdio":
         server.run("stdio")
         return

@@ -152,11 +152,11 @@ class StoreResource(dg.ConfigurableResource):
         path = Path(self.catalogue_file) if self.catalogue_file else SHIPPED
         return parse_catalogue(path.read_text(encoding="utf-8"), str(path))
 
-    def answerer(self) -> "Answerer":
+    def answerer(self, notes: "Notes") -> "Answerer":
+        """Answers from what `notes` reads of the tables, and keeps."""
         from grace_assets.ask.answer import Answerer
-        from grace_assets.lake.analytics import Analytics
 
-        return Answerer(Analytics(self.lake()), self.now, self.zone, self.notes())
+        return Answerer(notes.analytics, self.now, self.zone, notes)
 
     def notes(self) -> "Notes":
         from grace_assets.ask.notes import Notes

@@ -35,9 +35,10 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
     from grace_assets.dashboard.routes import routes
 
     store = StoreResource.from_settings(settings)
-    ask = store.answerer()
+    notes = store.notes()
+    ask, analytics = store.answerer(notes), notes.analytics
     pages = routes(
-        store.lake(),
+        analytics,
         store.samples(),
         store.catalogue(),
         store.today,
@@ -49,7 +50,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
     )
     return build_app(
         store.landing,
-        store.lake(),
+        analytics,
         store.zone,
         access,
         access.hosts(host),
@@ -57,7 +58,7 @@ def application(settings: Settings, host: str, access: Access) -> FastAPI:
         today=store.today,
         generator=generator(settings),
         ask=ask,
-        notes=store.notes(),
+        notes=notes,
         extra_routes=pages,
     )
 

@@ -34,8 +34,8 @@ from grace_assets.api.rate import WriteLimit
 from grace_assets.api.reads import Reads, reads_router
 from grace_assets.api.search import search_router
 from grace_assets.ask.notes import Notes
+from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.database import StateError
-from grace_assets.lake.tables import Lake
 from grace_assets.render.definitions import field_definitions, figures_page
 from grace_assets.render.message import FIGURES_PATH
 from grace_assets.sources import alertmanager
@@ -58,7 +58,7 @@ class _Gated(FastAPI):
 
 def build_app(
     open_landing: OpenLanding,
-    lake: Lake,
+    analytics: Analytics,
     zone: tzinfo,
     access: Access | None = None,
     hosts: Sequence[str] = ("*",),
@@ -80,7 +80,7 @@ def build_app(
     """
     always_open = (HEALTH_PATH, OPENAPI_PATH, FIGURES_PATH, *open_paths)
 
-    reads = Reads(lake, today)
+    reads = Reads(analytics, today)
     # An answer without `end_date` is of the day it was given on.
     prepared = Prepared(lambda tables: (today(), reads.analytics.version(tables)))
 

@@ -19,7 +19,6 @@ from grace_assets.api.models import Brief, FollowUp, MissionDetail, Missions
 from grace_assets.core import loop_stats
 from grace_assets.core.schemas import DATE, VERDICTS
 from grace_assets.lake.analytics import Analytics
-from grace_assets.lake.tables import Lake
 
 _KEYS = ("mission_id", "domain_id", "verdict", "completed_at")
 VerdictName = Literal[VERDICTS]
@@ -50,12 +49,12 @@ def between(first: date | None, last: date | None) -> tuple[str, str]:
 
 
 class Reads:
-    """Rows of `lake` in the shape of the answers."""
+    """Rows of the tables in the shape of the answers."""
 
-    def __init__(self, lake: Lake, today: Callable[[], date]) -> None:
-        self.analytics = Analytics(lake)
+    def __init__(self, analytics: Analytics, today: Callable[[], date]) -> None:
+        self.analytics = analytics
         self.today = today
-        self._lake = lake
+        self._lake = analytics.lake
 
     def missions(
         self,

@@ -32,7 +32,7 @@ class Notes:
     """Search over the world model that `open_search` opens when it is first asked."""
 
     def __init__(self, analytics: Analytics, open_search: Callable[[], Search]) -> None:
-        self._analytics = analytics
+        self.analytics = analytics
         self._open = open_search
 
     @cached_property
@@ -50,12 +50,12 @@ class Notes:
         limit: int = 10,
     ) -> list[Note]:
         """Notes, best first; dates are inclusive. A domain never seen raises `UnknownDomain`."""
-        known = None if domain is None else self._analytics.known(domain)
+        known = None if domain is None else self.analytics.known(domain)
         hits = self._search.search(
             query, domain=known, kind=kind, since=since, until=until, limit=limit
         )
         days = sorted({hit.document.day for hit in hits if hit.document.kind == "mission"})
-        rows = self._analytics.of_days("mission_outcomes", days, ("mission_id", "knowledge_id"))
+        rows = self.analytics.of_days("mission_outcomes", days, ("mission_id", "knowledge_id"))
         names = dict(
             zip(rows["knowledge_id"].to_pylist(), rows["mission_id"].to_pylist(), strict=True)
         )

@@ -29,7 +29,6 @@ from grace_assets.dashboard.home import home
 from grace_assets.dashboard.mission import mission_list, mission_page
 from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.samples import SampleStore
-from grace_assets.lake.tables import Lake
 from grace_assets.render.pages import page
 
 POLICY = (
@@ -50,7 +49,7 @@ RunOf = Callable[[str], str | None]
 
 
 def routes(
-    lake: Lake,
+    analytics: Analytics,
     samples: SampleStore,
     catalogue: Catalogue,
     today: Callable[[], date],
@@ -67,7 +66,7 @@ def routes(
     `run_of` are asked for every page that shows what they know, and must not raise. `ask`
     answers as `ask.answer` does.
     """
-    pages = Pages(lake, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
+    pages = Pages(analytics, samples, catalogue, today, zone, dagster_url, failed, run_of, ask)
     # Plain functions: Starlette runs them in threads, as they read files and draw.
     return [
         Route("/", pages.home),
@@ -85,7 +84,7 @@ class Pages:
 
     def __init__(
         self,
-        lake: Lake,
+        analytics: Analytics,
         samples: SampleStore,
         catalogue: Catalogue,
         today: Callable[[], date],
@@ -95,7 +94,8 @@ class Pages:
         run_of: RunOf | None,
         ask: Ask,
     ) -> None:
-        self._lake = lake
+        self._analytics = analytics
+        self._lake = analytics.lake
         self._samples = samples
         self._catalogue = catalogue
         self._today = today
@@ -104,7 +104,6 @@ class Pages:
         self._failed = failed
         self._run_of = run_of
         self._ask = ask
-        self._analytics = Analytics(lake)
 
     def home(self, request: Request) -> Response:
         try:

@@ -36,6 +36,8 @@ _BRIEFS = ("missions", "revision")
 
 WINDOWS_BYTES = 256 << 20
 """What the windows that are kept put together may hold; the one asked for longest ago goes."""
+_DAY_BYTES = 200
+"""Of the name and the signature of a day: a century of empty ones is megabytes, too."""
 
 
 class UnknownDomain(LookupError):
@@ -50,7 +52,7 @@ class Analytics:
     """
 
     def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+        self.lake = lake
         self._cache = DayCache(lake)
         self._days: dict[tuple[str, Columns, str], tuple[Signature, pa.Table]] = {}
         self._windows: OrderedDict[
@@ -60,7 +62,7 @@ class Analytics:
 
     def version(self, tables: tuple[str, ...]) -> tuple[int, ...]:
         """Another one after a write of ours to one of the tables."""
-        return tuple(self._lake.version(table) for table in tables)
+        return tuple(self.lake.version(table) for table in tables)
 
     def knows(self, domain_id: str) -> bool:
         """Whether any day has a mission of the domain."""
@@ -159,11 +161,11 @@ class Analytics:
 
     def days(self, table: str) -> list[str]:
         """The days that a table has, ascending."""
-        return self._lake.days(table)
+        return self.lake.days(table)
 
     def signatures(self, table: str) -> tuple[Signature | None, ...]:
         """Differs from an earlier one where a day of the table was made or remade since."""
-        return tuple(self._lake.signatures(table, self.days(table)))
+        return tuple(self.lake.signatures(table, self.days(table)))
 
     def day_of_mission(self, mission_id: str) -> str | None:
         """The day of a mission; null where no day has it."""
@@ -230,11 +232,11 @@ class Analytics:
     def _open_follow_ups(self, end_date: date) -> dict[str, int]:
         """As they stood at the end of the date: one opened long before may still be open."""
         end = end_date.isoformat()
-        opened = self._lake.days("follow_up_missions", last=end)
+        opened = self.lake.days("follow_up_missions", last=end)
         follow_ups = self.of_days("follow_up_missions", opened, _FOLLOW_UPS)
         later: frozenset[str] = frozenset()
         if pc.any(pc.equal(follow_ups["status"], "closed")).as_py():
-            after = [day for day in self._lake.days("mission_outcomes") if day > end]
+            after = [day for day in self.lake.days("mission_outcomes") if day > end]
             missions = self.of_days("mission_outcomes", after, ("mission_id",))
             later = frozenset(missions["mission_id"].to_pylist())
         return analytics.open_follow_ups(follow_ups, later, end_date)
@@ -242,19 +244,19 @@ class Analytics:
     def _within(self, table: str, span: Window, columns: Columns = None) -> pa.Table:
         first, last = span.first.isoformat(), span.last.isoformat()
         # To list years takes longer than to look for each day of a window that is full.
-        if self._lake.signatures(table, [first]) == [None]:
-            days = self._lake.days(table, first, last)
+        if self.lake.signatures(table, [first]) == [None]:
+            days = self.lake.days(table, first, last)
         else:
             days = span.days()
         return self.of_days(table, days, columns)
 
     def _all(self, table: str, columns: tuple[str, ...]) -> pa.Table:
-        return self.of_days(table, self._lake.days(table), columns)
+        return self.of_days(table, self.lake.days(table), columns)
 
     def of_days(self, table: str, days: list[str], columns: Columns = None) -> pa.Table:
         """Rows of `days`, read once and kept until their files are replaced."""
         # Before reading: a file replaced in between is then read once more, never missed.
-        signatures = self._lake.signatures(table, days)
+        signatures = self.lake.signatures(table, days)
         key = (table, columns, tuple(days))
         with self._lock:
             kept = self._windows.get(key)
@@ -269,23 +271,27 @@ class Analytics:
                 for day, signature in zip(days, signatures, strict=True)
             ]
         # One part alone is not copied.
-        parts = [part for part in parts if part.num_rows] or [self._lake.read(table, [], columns)]
+        parts = [part for part in parts if part.num_rows] or [self.lake.read(table, [], columns)]
         rows = pa.concat_tables(parts).combine_chunks()
         with self._lock:
             self._windows[key] = (signatures, rows)
             self._windows.move_to_end(key)
-            while sum(kept.nbytes for _, kept in self._windows.values()) > WINDOWS_BYTES:
+            while self._kept_bytes() > WINDOWS_BYTES:
                 self._windows.popitem(last=False)
         return rows
+
+    def _kept_bytes(self) -> int:
+        kept = ((days, rows) for (_, _, days), (_, rows) in self._windows.items())
+        return sum(rows.nbytes + _DAY_BYTES * len(days) for days, rows in kept)
 
     def _day(self, key: tuple[str, Columns, str], signature: Signature | None) -> pa.Table:
         table, columns, day = key
         if signature is None:
             self._days.pop(key, None)
-            return self._lake.read(table, [], columns)
+            return self.lake.read(table, [], columns)
         kept = self._days.get(key)
         if kept is None or kept[0] != signature:
-            kept = (signature, self._lake.read(table, [day], columns))
+            kept = (signature, self.lake.read(table, [day], columns))
             self._days[key] = kept
         return kept[1]
 

@@ -9,6 +9,7 @@ from grace_assets.api.access import SECURITY_HEADERS, Access, AccessError
 from grace_assets.api.app import build_app
 from grace_assets.api.rate import WriteLimit
 from grace_assets.cli import main
+from grace_assets.lake.analytics import Analytics
 from grace_assets.resources import StoreResource
 from tests.serving import serve
 
@@ -53,7 +54,7 @@ def served(tmp_path):
         return serve(
             build_app(
                 store.landing,
-                store.lake(),
+                Analytics(store.lake()),
                 store.zone,
                 access,
                 today=store.today,

@@ -14,6 +14,7 @@ from grace_assets.api import ingest as application
 from grace_assets.api.access import LOOPBACK_HOSTS, Access
 from grace_assets.api.app import build_app
 from grace_assets.api.strict_json import MAX_EVENTS
+from grace_assets.lake.analytics import Analytics
 from grace_assets.lake.mission_files import take_file
 from grace_assets.resources import StoreResource
 from tests.conftest import event
@@ -32,7 +33,9 @@ def store(tmp_path) -> StoreResource:
 
 def app_of(store, token=None, hosts=("*",)):
     access = Access.from_env({"GRACE_API_TOKEN": token} if token else {})
-    return build_app(store.landing, store.lake(), store.zone, access, hosts, today=store.today)
+    return build_app(
+        store.landing, Analytics(store.lake()), store.zone, access, hosts, today=store.today
+    )
 
 
 @pytest.fixture

@@ -70,7 +70,9 @@ def gated(tmp_path, lake, monkeypatch):
     store, clock = StoreResource(data_dir=str(tmp_path), timezone="UTC"), [date(2026, 3, 2)]
     access = Access.from_env({"GRACE_API_TOKENS": "read:canary-r ingest:canary-i"}, "127.0.0.1")
     hosts = access.hosts("127.0.0.1")
-    app = build_app(store.landing, lake, store.zone, access, hosts, today=lambda: clock[0])
+    app = build_app(
+        store.landing, Analytics(lake), store.zone, access, hosts, today=lambda: clock[0]
+    )
     with serve(app) as client:
         client.headers["authorization"] = "Bearer canary-r"
         yield client, clock

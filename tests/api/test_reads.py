@@ -23,13 +23,14 @@ def app_of(loop: Loop, env=None, host="127.0.0.1", **more):
     def begin(day: str):
         return str(uuid4()), lambda: loop.run(day, **{DELIVER_TAG: "never"}).success
 
+    notes = store.notes()
     more = {
         "generator": Generator(begin, FIRST),
-        "ask": store.answerer(),
-        "notes": store.notes(),
+        "ask": store.answerer(notes),
+        "notes": notes,
         **more,
     }
-    return build_app(store.landing, store.lake(), store.zone, access, today=store.today, **more)
+    return build_app(store.landing, notes.analytics, store.zone, access, today=store.today, **more)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,9 @@ def app(root: Path, **more) -> Starlette:
     catalogue = parse_catalogue(SHIPPED.read_text(encoding="utf-8"), "kpis.yaml")
     store = SampleStore(root)
     zone = ZoneInfo("UTC")
-    ask = Answerer(Analytics(Lake(root)), lambda: NOON, zone)
-    pages = routes(Lake(root), store, catalogue, lambda: TODAY, zone, ask=ask, **more)
+    analytics = Analytics(Lake(root))
+    ask = Answerer(analytics, lambda: NOON, zone)
+    pages = routes(analytics, store, catalogue, lambda: TODAY, zone, ask=ask, **more)
     return Starlette(routes=pages)
 
 

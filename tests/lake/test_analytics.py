@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_all_answers_are_given_from_the_tables(lake):
     assert found.compare(1, END).mttr_seconds.previous_n == 2
     assert found.outcome_stats().total_outcomes == 3
     assert found.brief_stats().total_briefs == 0
+
+
+def test_long_windows_of_few_rows_are_kept_within_the_bound(lake, monkeypatch):
+    monkeypatch.setattr("grace_assets.lake.analytics.WINDOWS_BYTES", 1 << 20)
+    found, first = Analytics(lake), date.fromisoformat(DAY)
+    tracemalloc.start()
+    for days in range(20_000, 20_005):
+        assert found.mttr_trend(days, first + timedelta(days=days - 1))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 4 << 20
 
 
 def test_a_new_a_remade_and_a_removed_day_show_at_once(lake):

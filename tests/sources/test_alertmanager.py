@@ -11,6 +11,7 @@ import pytest
 from grace_assets.api.access import Access
 from grace_assets.api.app import build_app
 from grace_assets.core.events import parse, valid_domain
+from grace_assets.lake.analytics import Analytics
 from grace_assets.resources import StoreResource
 from grace_assets.sources.alertmanager import DOMAIN_LABELS, WebhookError, read
 from grace_assets.sources.domains import as_domain
@@ -140,7 +141,7 @@ def test_the_first_label_in_order_names_the_domain(labels, order, expected):
 def serving(tmp_path):
     store = StoreResource(data_dir=str(tmp_path / "data"), timezone="UTC")
     access = Access.from_env({"GRACE_API_TOKEN": "the-token"})
-    app = build_app(store.landing, store.lake(), store.zone, access, today=store.today)
+    app = build_app(store.landing, Analytics(store.lake()), store.zone, access, today=store.today)
     with serve(app) as client:
         yield store, client.base_url.port
 
