@@ -5,6 +5,7 @@ Where the samples are kept is the business of `samples`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ class _Sample(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Sample)
+_FIELD = re.compile(r"`\$\.(\w+)`$|missing required field `(\w+)`")
+"""The field that a message of the decoder is about."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,10 @@ def read_lines(lines: Sequence[Line]) -> SampleBatch:
             samples.append(_DECODER.decode(line.raw))
             good.append(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            rejected.append(BadSample(line.number, None, str(error), line.raw))
+            name = _FIELD.search(str(error))
+            rejected.append(
+                BadSample(line.number, name and name[name.lastindex], str(error), line.raw)
+            )
     rows = pa.table({name: [getattr(s, name) for s in samples] for name in SCHEMA.names})
     columns = _from_text(
         rows.cast(pa.schema([(name, _text_or_value(name)) for name in rows.column_names]))

@@ -122,8 +122,9 @@ def test_where_the_last_days_had_no_mission_those_up_to_the_last_one_are_told(st
         then, now = later(question), ask(question)
         assert then["window"] == now["window"]
         assert (then["value"], then["sources"]) == (now["value"], now["sources"])
-        assert "2026-03-20 (the 30 days to the last mission, UTC; the last 30 days had none)" in (
-            then["answer"]
+        assert (
+            "2026-03-20 (the 30 days to the last mission, UTC; the last 30 days had none)"
+            in (then["answer"])
         )
         assert not then["partial"]
     # A count of none is an answer, and days that are named are meant.

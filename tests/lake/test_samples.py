@@ -128,6 +128,30 @@ def test_a_bad_line_is_named_and_the_others_are_taken(tmp_path, line, field):
     assert rejected[0].raw.decode() == line
 
 
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ({"value": "x"}, "value"),
+        ({"source": None}, "source"),
+        ({"timestamp": "soon"}, "timestamp"),
+        ({"metric": ""}, "metric"),
+        ("domain_id", "domain_id"),
+        ("{broken", None),
+        ("[1]", None),
+    ],
+)
+def test_a_bad_line_of_json_is_named_as_well(tmp_path, line, field):
+    good = dict(zip(SCHEMA.names, ("s", "payments", "m", "2026-03-01T00:00:00Z", 1), strict=True))
+    if isinstance(line, dict):
+        line = json.dumps(good | line)
+    elif line in good:
+        line = json.dumps({name: value for name, value in good.items() if name != line})
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(good)}\n{line}\n", encoding="utf-8")
+    taken, rejected = whole(tmp_path / "a.jsonl")
+    assert len(taken) == 1
+    assert [(bad.line, bad.field) for bad in rejected] == [(2, field)]
+
+
 def test_times_are_read_as_rfc_3339_has_them_also_beside_a_bad_one(tmp_path):
     texts = ["2026-03-01T23:59:00.123456789Z", "2026-03-02t01:00:00+01:00", "2026-03-02 00:00z"]
     for bad in ([], ["2026-13-01T00:00:00Z"]):
