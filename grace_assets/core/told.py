@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from grace_assets.core import wording
 from grace_assets.core.mission_verdict import first_of_each
+from grace_assets.core.windows import places
 
 MAX_METRICS = 3
 _STRENGTH = ("worse", "effective", "partial", "no_effect", "inconclusive", "no_sustained_problem")
@@ -90,19 +91,19 @@ def told_metrics(
     `mission_telemetry`, in any order.
     """
     size, ids = len(mission_ids), pa.array(mission_ids, pa.string())
-    mission = _codes(telemetry["mission_id"], ids, -1)
+    mission = places(telemetry["mission_id"], ids)
     names = sorted(telemetry["metric"].unique().to_pylist())
-    metric = _codes(telemetry["metric"], pa.array(names, pa.string()), -1)
+    metric = places(telemetry["metric"], pa.array(names, pa.string()))
     sources = sorted(telemetry["source"].unique().to_pylist(), key=wording.source_rank)
-    source = _codes(telemetry["source"], pa.array(sources, pa.string()), -1)
-    wanted = _codes(pa.array(triggers, pa.string()), pa.array(names, pa.string()), -2)
+    source = places(telemetry["source"], pa.array(sources, pa.string()))
+    wanted = places(pa.array(triggers, pa.string()), pa.array(names, pa.string()), -2)
     triggered = metric == np.append(wanted, -2)[mission]
 
     before, after = (pc.is_valid(telemetry[n]).to_numpy().astype(bool) for n in ("pre", "post"))
     read = np.flatnonzero((mission >= 0) & (before | after))
     read = read[np.argsort(source[read], kind="stable")]
     speaks = read[first_of_each(mission[read], metric[read], ~(before & after)[read])]
-    strength = _codes(telemetry["verdict"], pa.array(_STRENGTH), len(_STRENGTH))
+    strength = places(telemetry["verdict"], pa.array(_STRENGTH), len(_STRENGTH))
     change = np.abs(pc.fill_null(telemetry["improvement_percent"], 0.0).to_numpy())
     keys = (metric, -change, strength, ~triggered, mission)
     order = speaks[np.lexsort([key[speaks] for key in keys])]
@@ -124,8 +125,3 @@ def told_metrics(
         hidden_worse=np.bincount(mission[worse], minlength=size),
         trigger=telemetry.select(["unit", "direction"]).take(rows),
     )
-
-
-def _codes(values: pa.Array | pa.ChunkedArray, known: pa.Array, other: int) -> np.ndarray:
-    """The place of each value in `known`; `other` where it is not there."""
-    return pc.fill_null(pc.index_in(values, value_set=known), other).to_numpy()

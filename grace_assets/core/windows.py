@@ -192,20 +192,20 @@ def pair(missions: Missions, series: Series, catalogue: Catalogue) -> Pairs:
 
 def pairs_of(pairs: Pairs, missions: Missions, series: Series, wanted: pa.Table) -> Pairs:
     """Those pairs that rows of `wanted` (mission_id, source, metric) name."""
-    of_pairs, of_wanted = pairs.mission, _places(wanted["mission_id"], missions.ids)
+    of_pairs, of_wanted = pairs.mission, places(wanted["mission_id"], missions.ids)
     known = of_wanted >= 0
     for name, column in (("source", series.source), ("metric", series.metric)):
         distinct, codes = np.unique(column.astype(str), return_inverse=True)
-        place = _places(wanted[name], pa.array(distinct, pa.string()))
+        place = places(wanted[name], pa.array(distinct, pa.string()))
         known &= place >= 0
         of_pairs = of_pairs * len(distinct) + codes[pairs.series]
         of_wanted = of_wanted * len(distinct) + place
     return pairs.take(np.flatnonzero(np.isin(of_pairs, of_wanted[known])))
 
 
-def _places(values: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
-    """The place of each value in `known`; −1 where it is not there."""
-    return pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy().astype(np.int64)
+def places(values: pa.Array | pa.ChunkedArray, known: pa.Array, other: int = -1) -> np.ndarray:
+    """The place of each value in `known`; `other` where it is not there."""
+    return pc.fill_null(pc.index_in(values, value_set=known), other).to_numpy().astype(np.int64)
 
 
 def reach(missions: Missions, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:

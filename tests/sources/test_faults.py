@@ -7,6 +7,7 @@ import time
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from grace_assets.lake.samples import SampleStore
 from grace_assets.lake.source_log import SourceLog
 from grace_assets.sources import http
 from grace_assets.sources.http import Endpoint, Exchange, SourceError
-from grace_assets.sources.pull import pull
+from grace_assets.sources.pull import Pulled, pull
 from tests.conftest import event
 from tests.sources.awkward import reply, server
 from tests.test_loop import Loop
@@ -47,6 +48,11 @@ def ask(answer, seconds: float = 5.0, token: str | None = None, userinfo: str = 
                 return exchange.ask("/x", {"query": "secret-query"}), source.requests
             except SourceError as error:
                 return error, source.requests
+
+
+def pull_from(url: str, root: Path) -> Pulled:
+    """Both metrics of the catalogue, once more after what was fetched below `root` before."""
+    return pull(SourceLog(root), SampleStore(root), Endpoint.of(url), CATALOGUE, REACH, NOW)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -218,14 +224,7 @@ def test_an_answer_of_another_shape_fails_its_metric_and_not_the_next(tmp_path, 
         reply(handler, 200, body if b"query=a" in asked else GOOD)
 
     with server(answer) as source:
-        pulled = pull(
-            SourceLog(tmp_path),
-            SampleStore(tmp_path),
-            Endpoint.of(source.url),
-            CATALOGUE,
-            REACH,
-            NOW,
-        )
+        pulled = pull_from(source.url, tmp_path)
     assert {name: error.code for name, error in pulled.failed.items()} == {"a_ms": code}
     assert pulled.samples == {"b_ms": 1}
 
@@ -234,14 +233,7 @@ def test_an_incomplete_answer_is_kept_and_asked_for_again(tmp_path):
     partial = matrix((NOW.timestamp() - 600, "1.5"), warnings=["a store is missing"])
     with server(lambda h, n: reply(h, 200, partial)) as source:
         for _ in range(2):
-            pulled = pull(
-                SourceLog(tmp_path),
-                SampleStore(tmp_path),
-                Endpoint.of(source.url),
-                CATALOGUE,
-                REACH,
-                NOW,
-            )
+            pulled = pull_from(source.url, tmp_path)
             assert {error.code for error in pulled.failed.values()} == {"partial"}
             assert pulled.samples == {"a_ms": 1, "b_ms": 1}
         assert len(source.requests) == 4
@@ -250,31 +242,14 @@ def test_an_incomplete_answer_is_kept_and_asked_for_again(tmp_path):
 def test_a_remark_on_the_style_of_a_query_makes_no_answer_incomplete(tmp_path):
     body = matrix((NOW.timestamp() - 600, "1.5"), warnings=["PromQL info: not named as a counter"])
     with server(lambda h, n: reply(h, 200, body)) as source:
-        assert (
-            pull(
-                SourceLog(tmp_path),
-                SampleStore(tmp_path),
-                Endpoint.of(source.url),
-                CATALOGUE,
-                REACH,
-                NOW,
-            ).failed
-            == {}
-        )
+        assert pull_from(source.url, tmp_path).failed == {}
 
 
 @pytest.mark.parametrize("at", [-1e300, 0.0, NOW.timestamp(), NOW.timestamp() + 1, 1e300])
 def test_times_that_were_not_asked_for_are_left_out(tmp_path, at):
     body = matrix((NOW.timestamp() - 600, "1"), (at, "2"))
     with server(lambda h, n: reply(h, 200, body)) as source:
-        pulled = pull(
-            SourceLog(tmp_path),
-            SampleStore(tmp_path),
-            Endpoint.of(source.url),
-            CATALOGUE,
-            REACH,
-            NOW,
-        )
+        pulled = pull_from(source.url, tmp_path)
     assert (pulled.failed, pulled.samples) == ({}, {"a_ms": 1, "b_ms": 1})
 
 
@@ -282,25 +257,11 @@ def test_other_domains_and_values_that_are_no_number_are_left_out(tmp_path):
     at = NOW.timestamp() - 600
     body = matrix((at, "NaN"), (at + 60, "+Inf"), (at + 120, "2"))
     with server(lambda h, n: reply(h, 200, body)) as source:
-        pulled = pull(
-            SourceLog(tmp_path),
-            SampleStore(tmp_path),
-            Endpoint.of(source.url),
-            CATALOGUE,
-            REACH,
-            NOW,
-        )
+        pulled = pull_from(source.url, tmp_path)
         assert (pulled.samples["a_ms"], pulled.dropped) == (1, 4)
     stranger = matrix((at, "1"), domain="somebody-else")
     with server(lambda h, n: reply(h, 200, stranger)) as source:
-        pulled = pull(
-            SourceLog(tmp_path / "2"),
-            SampleStore(tmp_path / "2"),
-            Endpoint.of(source.url),
-            CATALOGUE,
-            REACH,
-            NOW,
-        )
+        pulled = pull_from(source.url, tmp_path / "2")
         assert sum(pulled.samples.values()) == 0
 
 
