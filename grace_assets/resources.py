@@ -49,6 +49,7 @@ class StoreResource(dg.ConfigurableResource):
     compact_after_days: int | None = None
     keep_samples_days: int | None = None
     missions_at_once: int = 50_000
+    processes: int | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "StoreResource":
@@ -61,6 +62,7 @@ class StoreResource(dg.ConfigurableResource):
             compact_after_days=settings.compact_after_days,
             keep_samples_days=settings.keep_samples_days,
             missions_at_once=settings.missions_at_once,
+            processes=settings.processes,
         )
 
     @property

@@ -40,6 +40,7 @@ class Settings:
     compact_after_days: int | None
     keep_samples_days: int | None
     missions_at_once: int
+    processes: int | None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -74,6 +75,7 @@ class Settings:
             compact_after_days=_count(env, "GRACE_COMPACT_AFTER_DAYS"),
             keep_samples_days=_count(env, "GRACE_KEEP_SAMPLES_DAYS", least=30),
             missions_at_once=_count(env, "GRACE_MISSIONS_AT_ONCE") or 50_000,
+            processes=_count(env, "GRACE_PROCESSES"),
         )
 
 

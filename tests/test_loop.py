@@ -14,8 +14,8 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from grace_assets.assets.daily import portions
 from grace_assets.assets.delivery import DELIVER_TAG
+from grace_assets.assets.portions import portions
 from grace_assets.assets.samples import reaches
 from grace_assets.assets.telemetry import reach
 from grace_assets.core.schemas import TABLES

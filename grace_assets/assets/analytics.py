@@ -7,14 +7,13 @@ import dagster as dg
 
 from grace_assets.assets.daily import (
     DailyTable,
-    Portion,
     check,
     daily_asset,
     days_around,
     earlier,
-    portions,
     verdict,
 )
+from grace_assets.assets.portions import Portion, portions
 from grace_assets.assets.verdicts import history_of
 from grace_assets.core.look_back import BASE_RATE_DAYS, LOOK_DAYS
 from grace_assets.resources import StoreResource

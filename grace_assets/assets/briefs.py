@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from grace_assets.assets.daily import (
-    CHUNK_DAYS,
     check,
     daily_asset,
     days_around,
@@ -19,6 +18,7 @@ from grace_assets.assets.daily import (
     report,
     verdict,
 )
+from grace_assets.assets.portions import CHUNK_DAYS
 from grace_assets.core.look_back import EVER, HOLD_DAYS, TREND_DAYS
 from grace_assets.resources import StoreResource
 

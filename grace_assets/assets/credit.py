@@ -9,13 +9,12 @@ import dagster as dg
 
 from grace_assets.assets.daily import (
     DailyTable,
-    Portion,
     check,
     daily_asset,
     days_around,
-    portions,
     verdict,
 )
+from grace_assets.assets.portions import Portion, portions
 from grace_assets.assets.telemetry import COUNTER_SLACK, reach
 from grace_assets.resources import StoreResource
 

@@ -5,27 +5,23 @@ first and the last of these, so that each asset is only its own twenty lines.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from grace_assets.assets.portions import Portion
 from grace_assets.core.schemas import TABLES
 from grace_assets.partitions import DAILY
-from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from grace_assets.lake.domains import Domains
     from grace_assets.lake.tables import Lake
 
 OWNER = "team:reliability"
-CHUNK_DAYS = 31
-"""Days that a long range works on at once, however few missions they have."""
 PREVIEW_CHARACTERS = 800
 """Dagster shows markdown in place below 1,000 characters, and behind a link above; the rest is
 for a line in front."""
@@ -110,50 +106,6 @@ def verdict(
         severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
         metadata={"offenders": len(offenders), "sample": ", ".join(offenders[:10]) or "none"},
     )
-
-
-@dataclass(frozen=True)
-class Portion:
-    """What is worked on at once: some whole days, or of one large day a range of domains."""
-
-    days: Sequence[str]
-    domains: "Domains"
-    first: bool = True
-    last: bool = True
-
-    @property
-    def whole(self) -> bool:
-        """Whether it has all domains of its days."""
-        return self.first and self.last
-
-
-def portions(store: StoreResource, days: Sequence[str]) -> Iterator[Portion]:
-    """`days` (ascending) in portions of `GRACE_MISSIONS_AT_ONCE` missions, at least a domain each.
-
-    This, and neither the length of a range nor the size of a day, bounds the memory of a run.
-    """
-    from grace_assets.lake.domains import EVERY
-
-    most = store.missions_at_once
-    with store.landing() as landing:
-        sizes = landing.missions.counts(days)
-    some: list[str] = []
-    missions = 0
-    for day in days:
-        size = sizes.get(day, 0)
-        if some and (len(some) == CHUNK_DAYS or missions + size > most):
-            yield Portion(some, EVERY)
-            some, missions = [], 0
-        if size > most:
-            with store.landing() as landing:
-                ranges = landing.missions.portions(day, most)
-            for place, domains in enumerate(ranges):
-                yield Portion([day], domains, place == 0, place == len(ranges) - 1)
-        else:
-            some.append(day)
-            missions += size
-    if some:
-        yield Portion(some, EVERY)
 
 
 class DailyTable:

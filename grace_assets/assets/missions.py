@@ -9,11 +9,11 @@ from grace_assets.assets.daily import (
     DailyTable,
     check,
     daily_asset,
-    portions,
     previews,
     report,
     verdict,
 )
+from grace_assets.assets.portions import portions
 from grace_assets.resources import StoreResource
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import check, daily_asset, portions, preview, report, verdict
+from grace_assets.assets.daily import check, daily_asset, preview, report, verdict
+from grace_assets.assets.portions import portions
 from grace_assets.resources import StoreResource
 
 if TYPE_CHECKING:

@@ -1,21 +1,22 @@
 """What the metrics show: readings before and after, the verdict, and its history."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from grace_assets.assets.daily import (
     DailyTable,
-    Portion,
     check,
     daily_asset,
     days_around,
     earlier,
-    portions,
     verdict,
 )
+from grace_assets.assets.portions import Portion, worked
 from grace_assets.core.look_back import EXPERIENCE_DAYS
 from grace_assets.core.schemas import VERDICTS
 from grace_assets.resources import StoreResource
@@ -44,10 +45,19 @@ def reach(store: StoreResource, missions: "pa.Table") -> tuple[datetime, datetim
     return earlier(first, before), last + margin
 
 
-def judge_portion(
-    store: StoreResource, landing: "Landing", portion: Portion, missions: "pa.Table"
-) -> "pa.Table":
-    """The telemetry rows of a portion's missions; of closed days those that there are."""
+def judge_portion(store: StoreResource, portion: Portion) -> "pa.Table":
+    """The telemetry rows of a portion, those without samples because a source failed too."""
+    from grace_assets.core.missing import with_failures
+
+    missions = store.lake().read_domains("mission_events", portion.days, portion.domains)
+    failures = store.source_log().failures(portion.days)
+    owed = [(f.day, f.source, f.metric, f.reason) for f in failures]
+    judged = judge_missions(store, portion, missions)
+    return with_failures(judged, missions, owed, store.catalogue())
+
+
+def judge_missions(store: StoreResource, portion: Portion, missions: "pa.Table") -> "pa.Table":
+    """What the samples say of a portion's missions; of closed days the rows that there are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -61,7 +71,8 @@ def judge_portion(
         return kept
     first, last = reach(store, missions)
     samples = store.samples().read(first, last, pc.unique(missions["domain_id"]).to_pylist())
-    neighbours = landing.missions.neighbours(first, last, portion.domains)
+    with store.landing() as landing:
+        neighbours = landing.missions.neighbours(first, last, portion.domains)
     judged = judge(
         missions, samples, store.catalogue(), store.now(), neighbours, timezone=store.timezone
     )
@@ -83,21 +94,15 @@ def judge_portion(
 def mission_telemetry(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    from grace_assets.core.missing import with_failures
-
-    lake, log, strange = store.lake(), store.source_log(), []
+    strange = []
     columns = ["mission_id", "metric", "pre", "post", "healthy", "verdict"]
     if closed := store.closed(context.partition_keys):
         context.log.warning(
             f"{len(closed)} days from {closed[0]} to {closed[-1]} keep what was judged: "
             "their samples were dropped (GRACE_KEEP_SAMPLES_DAYS)"
         )
-    with DailyTable(context, lake, columns) as table, store.landing() as landing:
-        for portion in portions(store, context.partition_keys):
-            missions = lake.read_domains("mission_events", portion.days, portion.domains)
-            owed = [(f.day, f.source, f.metric, f.reason) for f in log.failures(portion.days)]
-            rows = judge_portion(store, landing, portion, missions)
-            rows = with_failures(rows, missions, owed, store.catalogue())
+    with DailyTable(context, store.lake(), columns) as table:
+        for portion, rows in worked(store, context.partition_keys, judge_portion):
             strange += sorted(set(rows["verdict"].unique().to_pylist()) - set(VERDICTS))
             figures = {day: {"samples_dropped": True} for day in portion.days if day in closed}
             table.write(portion, rows, figures)
@@ -147,6 +152,35 @@ class Dues:
 def mission_outcomes(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    missing, unbounded, unsupported = [], [], []
+    columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
+    tell = partial(outcomes_of, now=store.now())
+    with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
+        dues = Dues(landing, "rejudge")
+        for portion, outcomes in worked(store, context.partition_keys, tell):
+            missing += outcomes.missing
+            unbounded += out_of_bounds(outcomes.rows)
+            unsupported += outcomes.unsupported
+            table.write(portion, outcomes.rows)
+            dues.set(portion, outcomes.rejudge_at)
+    yield dg.MaterializeResult()
+    yield verdict(context, "every_mission_present", missing)
+    yield verdict(context, "scores_within_bounds", unbounded)
+    yield verdict(context, "narrative_numbers_supported", unsupported)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The rows of a portion, when each day's verdicts can next change, and what is wrong."""
+
+    rows: "pa.Table"
+    rejudge_at: Mapping[str, datetime]
+    missing: Sequence[str]
+    unsupported: Sequence[str]
+
+
+def outcomes_of(store: StoreResource, portion: Portion, now: datetime) -> Outcomes:
+    """What came of a portion's missions, and how it is told."""
     from grace_assets.core.claims import unsupported_narratives
     from grace_assets.core.narrative import narrate
     from grace_assets.core.outcomes import (
@@ -157,42 +191,33 @@ def mission_outcomes(
     )
     from grace_assets.core.told import told_metrics
 
-    lake, now = store.lake(), store.now()
-    missing, unbounded, unsupported = [], [], []
-    columns = ["mission_id", "verdict", "effectiveness_score", "narrative"]
-    with DailyTable(context, lake, columns) as table, store.landing() as landing:
-        dues = Dues(landing, "rejudge")
-        for portion in portions(store, context.partition_keys):
-            days, domains = portion.days, portion.domains
-            missions = lake.read_domains("mission_events", days, domains)
-            telemetry = lake.read_domains("mission_telemetry", days, domains)
-            before = days_around(days, EXPERIENCE_DAYS, -1)
-            near = reach(store, missions) if missions.num_rows else None
-            summary = summarise(
-                missions,
-                telemetry,
-                landing.missions.neighbours(*near, domains) if near else None,
-                now,
-                store.catalogue(),
-                lake.read_domains("mission_controls", days, domains),
-                lake.read_domains("placebo_daily", before, domains),
-            )
-            ids = missions["mission_id"].to_pylist()
-            told = told_metrics(ids, trigger_metrics(missions), telemetry)
-            narratives = narrate(missions, summary, told)
-            rows = outcome_rows(missions, summary, narratives, now)
-            missing += sorted(set(ids) - set(rows["mission_id"].to_pylist()))
-            unbounded += out_of_bounds(rows)
-            unsupported += [
-                f"{mission}: {number}"
-                for mission, number in unsupported_narratives(missions, told, narratives)
-            ]
-            table.write(portion, rows)
-            dues.set(portion, rejudge_times(missions, summary))
-    yield dg.MaterializeResult()
-    yield verdict(context, "every_mission_present", missing)
-    yield verdict(context, "scores_within_bounds", unbounded)
-    yield verdict(context, "narrative_numbers_supported", unsupported)
+    lake, days, domains = store.lake(), portion.days, portion.domains
+    missions = lake.read_domains("mission_events", days, domains)
+    telemetry = lake.read_domains("mission_telemetry", days, domains)
+    neighbours = None
+    if missions.num_rows:
+        with store.landing() as landing:
+            neighbours = landing.missions.neighbours(*reach(store, missions), domains)
+    summary = summarise(
+        missions,
+        telemetry,
+        neighbours,
+        now,
+        store.catalogue(),
+        lake.read_domains("mission_controls", days, domains),
+        lake.read_domains("placebo_daily", days_around(days, EXPERIENCE_DAYS, -1), domains),
+    )
+    ids = missions["mission_id"].to_pylist()
+    told = told_metrics(ids, trigger_metrics(missions), telemetry)
+    narratives = narrate(missions, summary, told)
+    rows = outcome_rows(missions, summary, narratives, now)
+    claims = unsupported_narratives(missions, told, narratives)
+    return Outcomes(
+        rows,
+        rejudge_times(missions, summary),
+        missing=sorted(set(ids) - set(rows["mission_id"].to_pylist())),
+        unsupported=[f"{mission}: {number}" for mission, number in claims],
+    )
 
 
 def out_of_bounds(rows: "pa.Table") -> list[str]:

@@ -1,12 +1,15 @@
 """What was said of each mission, and whether its recovery lasted."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from grace_assets.assets.daily import DailyTable, Portion, daily_asset, days_around, portions
+from grace_assets.assets.daily import DailyTable, daily_asset, days_around
+from grace_assets.assets.portions import Portion, portions, worked
 from grace_assets.assets.telemetry import Dues, reach
 from grace_assets.core.look_back import LOOK_DAYS
 from grace_assets.resources import StoreResource
@@ -14,7 +17,6 @@ from grace_assets.resources import StoreResource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from grace_assets.lake.landing import Landing
     from grace_assets.lake.tables import Lake
 
 
@@ -30,28 +32,42 @@ if TYPE_CHECKING:
 def mission_verdicts(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> dg.MaterializeResult:
-    from grace_assets.core.holds import next_due
-    from grace_assets.core.verdicts import append_looks, append_verdicts
-
-    lake, now, catalogue = store.lake(), store.now(), store.catalogue()
     asked, opened = set(context.partition_keys), set()
     columns = ["mission_id", "stage", "verdict", "held", "judged_at"]
-    with DailyTable(context, lake, columns) as table, store.landing() as landing:
+    say = partial(history_with_looks, now=store.now())
+    with DailyTable(context, store.lake(), columns) as table, store.landing() as landing:
         dues = Dues(landing, "hold")
-        for portion in portions(store, context.partition_keys):
-            days = portion.days
-            outcomes = lake.read_domains("mission_outcomes", days, portion.domains)
-            history = history_of(lake, days, portion, outcomes, others=True)
-            history = append_verdicts(history, outcomes)
-            looks = looks_at(store, landing, portion, open_ones(store, days, outcomes))
-            rows = append_looks(history, looks)
-            table.write(portion, rows)
-            dues.set(portion, next_due(outcomes, catalogue, now))
-            new = rows.slice(history.num_rows)
-            opened |= relapse_days(store, new, outcomes) - asked
+        for portion, said in worked(store, context.partition_keys, say):
+            table.write(portion, said.rows)
+            dues.set(portion, said.look_at)
+            opened |= said.relapses - asked
         # The day on which a relapse showed tells it as a problem.
         landing.note_days(opened, "relapse")
     return dg.MaterializeResult(metadata={"relapses_open_days": sorted(opened)})
+
+
+@dataclass(frozen=True)
+class Said:
+    """The history of a portion, when each day is looked at next, days on which relapses showed."""
+
+    rows: "pa.Table"
+    look_at: Mapping[str, datetime]
+    relapses: set[str]
+
+
+def history_with_looks(store: StoreResource, portion: Portion, now: datetime) -> Said:
+    """What was said of a portion's missions, with what is new: verdicts and later looks."""
+    from grace_assets.core.holds import next_due
+    from grace_assets.core.verdicts import append_looks, append_verdicts
+
+    lake, days = store.lake(), portion.days
+    outcomes = lake.read_domains("mission_outcomes", days, portion.domains)
+    history = history_of(lake, days, portion, outcomes, others=True)
+    history = append_verdicts(history, outcomes)
+    rows = append_looks(history, looks_at(store, portion, open_ones(store, days, outcomes)))
+    new = rows.slice(history.num_rows)
+    due = next_due(outcomes, store.catalogue(), now)
+    return Said(rows, due, relapse_days(store, new, outcomes))
 
 
 def history_of(
@@ -95,14 +111,11 @@ def open_ones(store: StoreResource, days: Sequence[str], outcomes: "pa.Table") -
     return outcomes.filter(pc.invert(pc.is_in(outcomes["date"], closed)))
 
 
-def looks_at(
-    store: StoreResource, landing: "Landing", portion: Portion, outcomes: "pa.Table"
-) -> "pa.Table":
+def looks_at(store: StoreResource, portion: Portion, outcomes: "pa.Table") -> "pa.Table":
     """Every look that is due at the recoveries of a portion."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from grace_assets.core.events import to_table
     from grace_assets.core.holds import RATE_DAYS, STAGES, due, look_again
 
     lake, now, catalogue = store.lake(), store.now(), store.catalogue()
@@ -114,7 +127,8 @@ def looks_at(
     missions = lake.read_domains("mission_events", days, domains)
     telemetry = lake.read_domains("mission_telemetry", days, domains)
     # From the landing: whether later days have been made already must not matter.
-    others = to_table(landing.missions.events(days_around(days, RATE_DAYS, LOOK_DAYS), domains))
+    with store.landing() as landing:
+        others = landing.missions.causes(days_around(days, RATE_DAYS, LOOK_DAYS), domains)
     first, last = reach(store, missions)
     last += max(stage.delay for stage in STAGES) + timedelta(hours=1)
     recovered_domains = pc.unique(wanted[0][1]["domain_id"]).to_pylist()

@@ -68,7 +68,15 @@ class MissionEvent(msgspec.Struct, kw_only=True, gc=False):
     follow_up_id: str | None = None
 
 
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """What an event was called for by."""
+
+    trigger: Trigger | None = None
+    follow_up_id: str | None = None
+
+
 _DECODER = msgspec.json.Decoder(MissionEvent)
+_CAUSE_DECODER = msgspec.json.Decoder(Cause)
 
 
 def parse(raw: bytes, received_at: datetime) -> MissionEvent:
@@ -98,6 +106,11 @@ def parse(raw: bytes, received_at: datetime) -> MissionEvent:
     if not event.severity:
         event.severity = "unknown"
     return event
+
+
+def cause_of(raw: bytes) -> Cause:
+    """Of an accepted event only this, in a fraction of the time."""
+    return _CAUSE_DECODER.decode(raw)
 
 
 @lru_cache(maxsize=4096)

@@ -21,7 +21,7 @@ from grace_assets.core import windows
 from grace_assets.core.catalogue import Catalogue
 from grace_assets.core.judge import METHOD_VERSION, judge, reason_lists
 from grace_assets.core.mission_verdict import BETTER, texts
-from grace_assets.core.outcomes import summarise
+from grace_assets.core.outcomes import summarise, trigger_metrics
 from grace_assets.core.schemas import DATE, TABLES
 
 RATE_DAYS = 28
@@ -84,8 +84,8 @@ def look_again(
         missions, outcomes: rows of `mission_events` and `mission_outcomes`, in the same order.
         telemetry: their rows of `mission_telemetry`, which say by what they recovered.
         samples: as for `judge`, up to the end of the later window.
-        others: `mission_events` up to then: mission_id, domain_id, started_at, completed_at,
-            trigger, follow_up_id.
+        others: all missions up to then: mission_id, domain_id, started_at, completed_at,
+            trigger_metric, follow_up_id.
     """
     recovered = telemetry.filter(pc.is_in(telemetry["verdict"], pa.array(BETTER)))
     later = judge(
@@ -155,7 +155,7 @@ def _same_problem(
     starts: dict[tuple[str, str], list[int]] = {}
     for domain, metric, start in zip(
         unasked["domain_id"].to_pylist(),
-        _trigger_metric(unasked),
+        unasked["trigger_metric"].to_pylist(),
         windows.microseconds(unasked["started_at"]).tolist(),
         strict=True,
     ):
@@ -163,7 +163,7 @@ def _same_problem(
             starts.setdefault((domain, metric), []).append(start)
     ordered = {key: np.sort(values) for key, values in starts.items()}
     none = np.empty(0, np.int64)
-    keys = zip(missions["domain_id"].to_pylist(), _trigger_metric(missions), strict=True)
+    keys = zip(missions["domain_id"].to_pylist(), trigger_metrics(missions), strict=True)
     found = [ordered.get(key, none) for key in keys]
     began = windows.microseconds(missions["started_at"])
     ended = windows.microseconds(missions["completed_at"])
@@ -191,11 +191,6 @@ def _busy(missions: pa.Table, others: pa.Table, stage: Stage, catalogue: Catalog
     low = ours.completed + round(stage.delay.total_seconds()) * windows.SECOND
     reach = round(catalogue.settle_and_window_max.total_seconds()) * windows.SECOND
     return windows.overlapping(ours.domain, low, low + reach, known) > 0
-
-
-def _trigger_metric(missions: pa.Table) -> list[str | None]:
-    trigger = missions["trigger"].combine_chunks()
-    return pc.struct_field(trigger, "metric").to_pylist()
 
 
 def latest_looks(history: pa.Table) -> pa.Table:

@@ -84,12 +84,11 @@ class Blocks:
     def remove(self, seqs: Iterable[int]) -> None:
         self._db.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in seqs])
 
-    def read(self, places: Iterable[Place]) -> dict[Place, Stored]:
-        """What lies at each place; a block is read once."""
+    def read(self, places: Iterable[Place]) -> Iterator[tuple[Place, Stored]]:
+        """Each place with what lies there, in any order; a block is read once."""
         wanted = defaultdict(list)
         for block, place in places:
             wanted[block].append(place)
-        found = {}
         rows = among(
             self._db, "SELECT seq, received_at, origin, raw FROM block WHERE seq", sorted(wanted)
         )
@@ -97,8 +96,7 @@ class Blocks:
             lines, received = unpack(raw), moment(received_at)
             for place in wanted[seq]:
                 line = lines[place]
-                found[seq, place] = Stored(line.raw, received, f"{origin}:{line.number}")
-        return found
+                yield (seq, place), Stored(line.raw, received, f"{origin}:{line.number}")
 
 
 def among(db: Database, select: str, values: Sequence[str] | Sequence[int]) -> Iterator[Any]:

@@ -70,7 +70,7 @@ class Deduplication:
             place = known[arrival[0]][2]
             if place != own:
                 again |= {place, own}
-        stored = self._blocks.read(again)
+        stored = dict(self._blocks.read(again))
         duplicate, replaced, missions, days, kept = 0, [], {}, set(), set()
         for arrival, own in zip(judged.arrivals, places, strict=True):
             mission_id, day, *rest = arrival[:5]

@@ -69,7 +69,7 @@ class Missions:
             "ORDER BY day, completed_at, mission_id",
             [*days, *values],
         ).fetchall()
-        stored = self._blocks.read(row[2:] for row in rows)
+        stored = dict(self._blocks.read(row[2:] for row in rows))
         return [
             Accepted(day, at.raw, at.received_at, revision, at.origin)
             for day, revision, *place in rows
@@ -83,7 +83,7 @@ class Missions:
             "SELECT revision, block, place FROM mission WHERE mission_id = ? ORDER BY revision",
             (mission_id, mission_id),
         ).fetchall()
-        stored = self._blocks.read(row[1:] for row in rows)
+        stored = dict(self._blocks.read(row[1:] for row in rows))
         return [stored[row[1:]].raw for row in rows]
 
     def counts(self, days: Sequence[str]) -> dict[str, int]:
@@ -124,8 +124,6 @@ class Missions:
         Read from here and not from the tables, so that it does not depend on which days have
         been materialised already.
         """
-        import pyarrow as pa
-
         within, values = _within(domains)
         since, days = self._day_before(micros(first)), "day >= ?"
         if within:
@@ -136,12 +134,34 @@ class Missions:
             f"WHERE {days} AND completed_at >= ? AND started_at <= ?{within}",
             (since, micros(first), micros(last), *values),
         ).fetchall()
-        columns = list(zip(*rows, strict=True)) or [[], [], [], []]
-        stamp = pa.timestamp("us", tz="UTC")
-        types = (pa.string(), pa.string(), stamp, stamp)
-        names = ["mission_id", "domain_id", "started_at", "completed_at"]
-        arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
-        return pa.table(arrays, names=names)
+        return _times_table(rows)
+
+    def causes(self, days: Sequence[str], domains: Domains = EVERY) -> pa.Table:
+        """Current missions of `days` with what called for them.
+
+        Columns: mission_id, domain_id, started_at, completed_at, trigger_metric, follow_up_id.
+        From here for the same reason as `neighbours`.
+        """
+        import pyarrow as pa
+
+        from grace_assets.core.events import cause_of
+
+        within, values = _within(domains)
+        rows = self._db.execute(
+            "SELECT mission_id, domain_id, started_at, completed_at, block, place FROM mission "
+            f"WHERE day IN ({','.join('?' * len(days))}){within}",
+            [*days, *values],
+        ).fetchall()
+        found = {
+            place: cause_of(stored.raw)
+            for place, stored in self._blocks.read(row[4:] for row in rows)
+        }
+        causes = [found[row[4:]] for row in rows]
+        metrics = [cause.trigger.metric if cause.trigger else None for cause in causes]
+        asked = [cause.follow_up_id for cause in causes]
+        times = _times_table([row[:4] for row in rows])
+        times = times.append_column("trigger_metric", pa.array(metrics, pa.string()))
+        return times.append_column("follow_up_id", pa.array(asked, pa.string()))
 
     def holds_other_than(self, prefix: str) -> bool:
         """Whether there is a mission whose id does not begin with `prefix`."""
@@ -202,3 +222,15 @@ class Missions:
         Where clocks were put back a later moment can lie on an earlier date.
         """
         return self._date_of(value - 24 * HOUR)
+
+
+def _times_table(rows: Sequence[tuple[str, str, int, int]]) -> pa.Table:
+    """mission_id, domain_id, started_at, completed_at; the rows have microseconds."""
+    import pyarrow as pa
+
+    columns = list(zip(*rows, strict=True)) or [[], [], [], []]
+    stamp = pa.timestamp("us", tz="UTC")
+    types = (pa.string(), pa.string(), stamp, stamp)
+    names = ["mission_id", "domain_id", "started_at", "completed_at"]
+    arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=names)
