@@ -110,28 +110,16 @@ def timed(function: Callable[[], object]) -> float:
 
 @dataclass(frozen=True)
 class Ran:
-    """A process that ended well: its wall time and its peak of resident memory."""
+    """A process that ended well: its wall time and its peak of resident memory, see `measured`."""
 
     seconds: float
     peak_mib: float
 
 
-MEASURED = """
-import json, os, subprocess, sys, time
-started = time.perf_counter()
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(process.pid, 0)
-print(json.dumps([time.perf_counter() - started, usage.ru_maxrss / 1024]))
-process.returncode = os.waitstatus_to_exitcode(status)
-sys.exit(process.returncode)
-"""
-"""A small process in between: to Linux a process has the peak of the one it was started by."""
-
-
 def run(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Ran:
     """Run a command to its end; `RuntimeError` with its last words where it fails."""
     done = subprocess.run(
-        [sys.executable, "-S", "-c", MEASURED, *map(str, command)],
+        [sys.executable, "-S", Path(__file__).with_name("measured.py"), *map(str, command)],
         cwd=ROOT,
         env=clean_env() if env is None else dict(env),
         capture_output=True,

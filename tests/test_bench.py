@@ -86,3 +86,10 @@ def test_a_process_sees_none_of_the_settings_around_it(tmp_path, monkeypatch):
     assert "GRACE_API_TOKEN" not in env
     assert env["DAGSTER_HOME"] == str(tmp_path / "dagster")
     assert (tmp_path / "dagster" / "dagster.yaml").is_file()
+
+
+def test_the_peak_of_a_process_counts_those_it_starts():
+    child = "import time; held = b'x' * (80 << 20); time.sleep(1)"
+    starts = f"subprocess.run([sys.executable, '-c', {child!r}])"
+    both = f"import subprocess, sys; held = b'x' * (80 << 20); {starts}"
+    assert 160 < run([sys.executable, "-c", both]).peak_mib < 300

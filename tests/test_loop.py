@@ -216,8 +216,8 @@ def test_one_run_makes_what_day_by_day_makes(made, tmp_path_factory):
         assert one == many, name
 
 
-@pytest.mark.parametrize("missions_at_once", [1, 9])
-def test_how_many_missions_are_worked_on_at_once_changes_nothing(made, missions_at_once):
+@pytest.mark.parametrize(("missions_at_once", "processes"), [(1, 1), (9, 1), (9, 2)])
+def test_how_much_is_worked_on_at_once_changes_nothing(made, missions_at_once, processes):
     whole = {name: made.table(name) for name in TABLES}
     moment = made.store.moment
     made.store = StoreAt(
@@ -225,6 +225,7 @@ def test_how_many_missions_are_worked_on_at_once_changes_nothing(made, missions_
         timezone="UTC",
         moment=moment,
         missions_at_once=missions_at_once,
+        processes=processes,
     )
     work = list(portions(made.store, DAYS))
     assert [len(portion.days) for portion in work] == {1: [1] * 11, 9: [2, 2, 2]}[missions_at_once]
@@ -237,7 +238,11 @@ def test_how_many_missions_are_worked_on_at_once_changes_nothing(made, missions_
 
 def test_corrections_between_two_portions_of_a_day_show_whole_or_not_at_all(filled, monkeypatch):
     filled.store = StoreAt(
-        data_dir=str(filled.root), timezone="UTC", moment=filled.store.moment, missions_at_once=1
+        data_dir=str(filled.root),
+        timezone="UTC",
+        moment=filled.store.moment,
+        missions_at_once=1,
+        processes=1,
     )
     known = {m["mission_id"]: m for m in missions()}
     # To a portion that is read already, and to one that is not.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from grace_assets.assets.portions import Portion
+from grace_assets.assets.portions import Portion, give_back
 from grace_assets.core.schemas import TABLES
 from grace_assets.partitions import DAILY
 
@@ -140,6 +140,15 @@ class DailyTable:
         figures: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """`figures` by day go with a portion's rows to the days' pages."""
+        self._write(portion, rows, figures)
+        give_back()
+
+    def _write(
+        self,
+        portion: Portion,
+        rows: "pa.Table",
+        figures: Mapping[str, Mapping[str, Any]] | None,
+    ) -> None:
         if portion.whole:
             written = self._lake.replace(self._table, portion.days, rows)
             report(self._context, written, previews(rows, self._shown), figures)

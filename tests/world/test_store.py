@@ -164,6 +164,22 @@ def test_a_day_made_again_replaces_and_never_doubles(world):
     assert kept(world).keys() == {"k1"}
 
 
+def test_of_a_day_made_again_only_what_changed_is_written(world):
+    day = [document(f"k{n}") for n in range(4)]
+    world.replace_day(DAY, "mission", day)
+    rows, version = world.row_ids(), world.version()
+    world.keep_vectors([(row, b"v") for row in rows])
+    assert world.replace_day(DAY, "mission", day) == 4
+    assert (world.row_ids(), world.version()) == (rows, version)
+    # One says something else, one is gone, one is new, and one is named twice.
+    day[0] = document("k0", text="I restarted the cache.")
+    assert world.replace_day(DAY, "mission", [*day[:3], document("k9"), day[1]]) == 4
+    assert kept(world) == {d.knowledge_id: d for d in [*day[:3], document("k9")]}
+    assert [row for row, _ in world.vectors()] == rows[1:3]
+    assert ids(world.search("cache")) == ["k0"]
+    assert "k0" not in ids(world.search("latency"))
+
+
 def test_missions_and_briefs_of_a_day_do_not_replace_each_other(world):
     world.replace_day(DAY, "mission", [document("k1")])
     world.replace_day(DAY, "brief", [document("b1", None, kind="brief")])
