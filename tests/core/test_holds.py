@@ -16,7 +16,7 @@ from grace_assets.core.holds import (
     next_due,
 )
 from grace_assets.core.judge import judge
-from grace_assets.core.outcomes import outcome_rows, summarise
+from grace_assets.core.outcomes import outcome_rows, summarise, trigger_metrics
 from grace_assets.core.schemas import TABLES
 from grace_assets.core.verdicts import append_looks, append_verdicts
 from tests.core.worlds import START, catalogue, missions, samples
@@ -44,11 +44,17 @@ def judged(rows: pa.Table, table: pa.Table, now: datetime = AFTER_A_WEEK) -> tup
     return telemetry, outcome_rows(rows, summary, [""] * rows.num_rows, now)
 
 
+def causes(rows: pa.Table) -> pa.Table:
+    """As the landing tells them."""
+    names = ["mission_id", "domain_id", "started_at", "completed_at", "follow_up_id"]
+    return rows.select(names).append_column("trigger_metric", pa.array(trigger_metrics(rows)))
+
+
 def look(table: pa.Table, stage: int = 0, *others: dict, **mission) -> dict:
     rows = missions({"trigger": TRIGGER, **mission})
     telemetry, outcomes = judged(rows, table)
     assert outcomes["verdict"].to_pylist() == ["effective"]
-    known = missions({"trigger": TRIGGER, **mission}, *others)
+    known = causes(missions({"trigger": TRIGGER, **mission}, *others))
     found = look_again(STAGES[stage], rows, outcomes, telemetry, table, RULES, AFTER_A_WEEK, known)
     return found.to_pylist()[0]
 
@@ -132,7 +138,8 @@ def test_history_grows_by_what_a_look_says_anew_and_keeps_the_rest():
     history = append_verdicts(HISTORY.empty_table(), outcomes)
 
     def looked(table: pa.Table) -> pa.Table:
-        return look_again(STAGES[0], rows, outcomes, telemetry, table, RULES, AFTER_A_WEEK, rows)
+        known = causes(rows)
+        return look_again(STAGES[0], rows, outcomes, telemetry, table, RULES, AFTER_A_WEEK, known)
 
     once = append_looks(history, looked(world()))
     assert once["stage"].to_pylist() == ["first", "hold_24h"]

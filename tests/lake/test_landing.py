@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import psycopg
+import pyarrow.compute as pc
 import pytest
 
 from grace_assets.lake.blocks import Line
@@ -171,6 +172,33 @@ def test_neighbours_are_all_missions_that_touch_a_span(landing):
     at = datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert landing.missions.neighbours(at, at)["mission_id"].to_pylist() == ["b"]
     assert landing.missions.neighbours(at + timedelta(days=1), at + timedelta(days=2)).num_rows == 0
+
+
+def test_causes_are_what_the_current_events_of_some_days_and_domains_say(landing):
+    said = [
+        {"trigger": {"metric": "latency_ms", "observed": 9.0}},
+        {"trigger": {"metric": "error_rate"}, "follow_up_id": "fu-1"},
+        {"trigger": {"description": "somebody called"}},
+        {},
+        {"domain_id": "zoo", "trigger": {"metric": "visitors"}},
+        {"completed_at": "2026-03-02T10:30:00Z"},
+    ]
+    landing.add("f", lines(*(event(f"m{n}", **more) for n, more in enumerate(said))), NOW)
+    landing.add("g", lines(event("m3", trigger={"metric": "corrected"})), NOW)
+    found = landing.missions.causes(["2026-03-01"], Domains("", "zoo"))
+    names = ["mission_id", "trigger_metric", "follow_up_id"]
+    rows = [tuple(row.values()) for row in found.select(names).to_pylist()]
+    assert sorted(rows) == [
+        ("m0", "latency_ms", None),
+        ("m1", "error_rate", "fu-1"),
+        ("m2", None, None),
+        ("m3", "corrected", None),
+    ]
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    beside = landing.missions.neighbours(at, at + timedelta(days=1))
+    times = beside.filter(pc.is_in(beside["mission_id"], found["mission_id"].combine_chunks()))
+    assert found.select(times.column_names).sort_by("mission_id") == times.sort_by("mission_id")
+    assert landing.missions.causes(["2026-02-01"]).num_rows == 0
 
 
 def test_neighbours_of_some_domains_are_those_of_all_that_lie_in_them(landing):
