@@ -70,6 +70,9 @@ def year(count: int, folder: Path) -> list[Result]:
     made_of = prepare(folder, count, YEAR)
     bare, by_day = duckdb_days(made_of), duckdb_days(made_of, "--by-day")
     whole = made_of.backfill()
+    # A document that is there already would not be indexed again.
+    for index in (made_of.data / "state").glob("world.sqlite*"):
+        index.unlink()
     step = YEAR // SAMPLED
     singles = [made_of.backfill(day, day).seconds for day in range(step // 2, YEAR, step)]
     all_singles = sum(singles) / len(singles) * YEAR
