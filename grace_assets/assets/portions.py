@@ -1,5 +1,6 @@
 """What a run works on at once, and in how many processes."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -122,9 +123,10 @@ def worked(
 def _processes(store: StoreResource, days: Sequence[str]) -> int:
     """In how many processes a run over `days` is worked: one is ours.
 
-    What is worked on at once anyway is soon done; others take a second or two to start.
+    What is worked on at once anyway is soon done; others take a second or two to start. A process
+    of Celery's may start none: what works beside it is another one of Celery's.
     """
-    if store.processes == 1:
+    if store.processes == 1 or multiprocessing.current_process().daemon:
         return 1
     with store.landing() as landing:
         if sum(landing.missions.counts(days).values()) <= store.missions_at_once:

@@ -1,11 +1,13 @@
 """Portions of a run that are worked in several processes: their order, their errors, their end."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from datetime import date, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,23 @@ def test_what_is_worked_on_at_once_anyway_or_is_to_be_stays_in_its_process(
     found = [made for _, made in worked(store, DAYS, tells_itself)]
     assert {made[0] for made in found} == {os.getpid()}
     assert [day for made in found for day in made[1]] == DAYS
+
+
+def test_a_process_that_may_start_none_works_alone(root):
+    # As those of a Celery worker are.
+    listens, tells = multiprocessing.Pipe(duplex=False)
+    alone = multiprocessing.get_context("spawn").Process(
+        target=tell_all, args=(str(root), tells), daemon=True
+    )
+    alone.start()
+    tells.close()
+    assert listens.recv() == ({alone.pid}, len(DAYS))
+    alone.join()
+
+
+def tell_all(root: str, tells: Connection) -> None:
+    found = [made for _, made in worked(store_of(Path(root)), DAYS, tells_itself)]
+    tells.send(({made[0] for made in found}, sum(len(made[1]) for made in found)))
 
 
 def test_an_error_in_another_process_ends_the_run_as_it_is(root):
