@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from loky.process_executor import TerminatedWorkerError
 
 from grace_assets.assets.portions import Portion, worked
 from grace_assets.lake.mission_files import take_file
@@ -38,6 +39,10 @@ def tells_itself(store: StoreResource, portion: Portion) -> tuple[int, list[str]
 def refuses(store: StoreResource, portion: Portion) -> None:
     if DAYS[2] in portion.days:
         raise ValueError(f"{portion.days[0]} cannot be made")
+
+
+def is_killed(store: StoreResource, portion: Portion) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def waits(store: StoreResource, portion: Portion) -> None:
@@ -108,6 +113,12 @@ def test_an_error_in_another_process_ends_the_run_as_it_is(root):
         for portion, _ in worked(store_of(root), DAYS, refuses):
             days += portion.days
     assert days == DAYS[:2]
+
+
+def test_a_process_that_is_killed_ends_the_run_and_says_so(root):
+    # As where the machine has no memory left.
+    with pytest.raises(TerminatedWorkerError, match="SIGKILL"):
+        list(worked(store_of(root), DAYS, is_killed))
 
 
 def test_a_run_that_fails_while_it_writes_leaves_no_process_working(root):
