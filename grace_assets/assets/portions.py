@@ -109,11 +109,9 @@ def worked(
             running.append((portion, executor.submit(_made, *store_of, make, portion)))
             # One more than they are, for the time in which ours are written.
             if len(running) > processes:
-                first, made = running.popleft()
-                yield first, made.result()
+                yield _next(running)
         while running:
-            first, made = running.popleft()
-            yield first, made.result()
+            yield _next(running)
         done = True
     finally:
         if not done:
@@ -135,6 +133,12 @@ def _processes(store: StoreResource, days: Sequence[str]) -> int:
 
     # Of a container its share, where the machine's would be too many.
     return store.processes or min(cpu_count(), MOST_PROCESSES)
+
+
+def _next(running: "deque[tuple[Portion, Future[Made]]]") -> tuple[Portion, Made]:
+    """Of the oldest, without a name left in `worked` that would hold it while the next is made."""
+    portion, made = running.popleft()
+    return portion, made.result()
 
 
 def _made(
