@@ -132,14 +132,14 @@ def written(steps: dict[str, Ran], counts: dict[str, int], missions: int, domain
 
 A day of more missions than `GRACE_MISSIONS_AT_ONCE` (50,000) is worked through by domain: each
 table's file is written range by range, and takes the place of the old one as a whole. Readers of
-a range find it by the row groups' statistics. So memory follows the setting and the largest
-domain, and not the day.
+a range find it by the row groups' statistics. So memory follows the setting, which the processes
+of a run share (`GRACE_PROCESSES`), and the largest domain, and not the day.
 
 `make large-day ARGS="--write --missions {missions} --samples {samples}"`, {today}, Python
 {platform.python_version()}, {os.cpu_count()} cores: {missions:,} missions of one day in {domains:,}
 domains, one metric a mission, {samples:,} samples that arrive tick by tick (every
 {STEP_SECONDS // 60} minutes), on a local disk with everything as shipped. No step may take more
-than {LIMIT_MIB:,} MiB.
+than {LIMIT_MIB:,} MiB, all its processes together.
 
 | step | time | peak memory |
 |---|---|---|
