@@ -141,8 +141,7 @@ def start(folder: Path, per_run: int) -> Iterator[Cluster]:
             **bucket,
             "GRACE_KPI_CATALOG": str(folder / "kpis.yaml"),
             "GRACE_BACKFILL_DAYS_PER_RUN": str(per_run),
-            # So few that a run has several portions, as one of many missions does.
-            "GRACE_MISSIONS_AT_ONCE": "400",
+            "GRACE_MISSIONS_AT_ONCE": "400",  # so few that a run has several portions
             "ENABLE_AUTO_STATUS_BRIEFS": "false",
             "DAGSTER_GRAPHQL_URL": f"http://127.0.0.1:{port}",
         }
